@@ -1,0 +1,1 @@
+//! A log event becomes masked words, shape words and hashed columns.

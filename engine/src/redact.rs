@@ -1,0 +1,1 @@
+//! Secrets are taken out of a line before anything of it is kept.
