@@ -1,1 +1,78 @@
-fn main() {}
+//! `scorer`: scores log streams, answers gRPC and looks into files. Only the command line is here.
+
+mod anomaly;
+mod check;
+mod config;
+mod demo;
+mod explain;
+mod health;
+mod live;
+mod metrics;
+mod pipeline;
+mod record;
+mod run;
+mod scan;
+mod serve;
+mod sink;
+mod source;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Exit status when findings were made and `--exit-code` asked for it.
+pub const EXIT_FOUND: u8 = 1;
+/// Exit status of every error, as `diff` and `grep` have it.
+pub const EXIT_ERROR: u8 = 2;
+
+#[derive(Debug, Parser)]
+#[command(version, about = "Scores log streams with a trained Isolation Forest and says why a line is odd.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Scores a stream (Kafka, files, standard input, OTLP) until it is stopped
+    Run(run::RunArgs),
+    /// Scores one file or standard input and prints the oddest lines
+    Scan(scan::ScanArgs),
+    /// Says why a line gets its score
+    Explain(explain::ExplainArgs),
+    /// Validates settings and model, with --online also brokers and topics
+    Check(check::CheckArgs),
+    /// Asks a running scorer whether it is ready, for container health checks
+    Health(health::HealthArgs),
+    /// Shows it all in one process without Kafka: trains, simulates, scores
+    Demo(demo::DemoArgs),
+    /// Prints every setting as a Markdown table
+    Settings,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        eprintln!("error: another TLS provider was installed first");
+        return ExitCode::from(EXIT_ERROR);
+    }
+    let result = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Scan(args) => scan::run(args),
+        Command::Explain(args) => explain::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Health(args) => health::run(args),
+        Command::Demo(args) => demo::run(args),
+        Command::Settings => {
+            print!("{}", config::table::markdown());
+            Ok(ExitCode::SUCCESS)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(EXIT_ERROR)
+    })
+}

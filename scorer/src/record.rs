@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use engine::event::EventTime;
+use engine::event::{EventTime, LogEvent};
 use engine::id::Coordinates;
+use tokio::sync::mpsc;
 
 /// Where a record came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +53,29 @@ impl Origin {
     }
 }
 
+/// What a record holds.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// Bytes still to be decoded.
+    Raw(Bytes),
+    /// An event that came decoded (OTLP), with the bytes that its id is made of.
+    Decoded {
+        /// The event.
+        event: Box<LogEvent>,
+        /// The encoded record.
+        bytes: Bytes,
+    },
+}
+
+impl Body {
+    /// The bytes that the id is made of and that a dead letter shows.
+    pub fn bytes(&self) -> &Bytes {
+        match self {
+            Self::Raw(bytes) | Self::Decoded { bytes, .. } => bytes,
+        }
+    }
+}
+
 /// One record as its source read it.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -61,12 +85,23 @@ pub struct Record {
     pub transport_time: EventTime,
     /// A service known from outside (file name, folder).
     pub service: Option<Arc<str>>,
-    /// The record's bytes.
-    pub payload: Bytes,
+    /// Its content.
+    pub body: Body,
+}
+
+/// What became of a batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Events that got a score.
+    pub scored: u64,
+    /// Records that could not be read; each is a dead letter.
+    pub rejected: u64,
+    /// The first rejection's reason, for a peer's error message.
+    pub first_rejection: Option<String>,
 }
 
 /// Called once, after everything that follows from a batch is durable; dropped uncalled when it is not.
-pub type Ack = Box<dyn FnOnce() + Send>;
+pub type Ack = Box<dyn FnOnce(Outcome) + Send>;
 
 /// A micro-batch: what crosses threads.
 pub struct Batch {
@@ -75,3 +110,6 @@ pub struct Batch {
     /// The one arrow back.
     pub ack: Ack,
 }
+
+/// Where sources and servers hand in batches; bounded, so a full one makes them wait.
+pub type Intake = mpsc::Sender<Batch>;

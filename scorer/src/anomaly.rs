@@ -1,0 +1,152 @@
+//! The record of one finding as it leaves the process, and the feed of recent ones. The fields are documented in
+//! `docs/anomaly-record.md`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use engine::id::FindingId;
+use engine::model::Reason;
+use serde::Serialize;
+use tokio::sync::broadcast;
+
+use crate::record::Origin;
+
+/// Version of the record's shape; it rises when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 1;
+/// The detector that finds single lines whose score is above the threshold.
+pub const ODD_LINE: &str = "odd_line";
+
+/// One finding.
+#[derive(Clone, Debug, Serialize)]
+pub struct AnomalyRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// A function of the record that caused it: a second delivery has the same one.
+    pub id: FindingId,
+    /// [`ODD_LINE`].
+    pub detector: &'static str,
+    /// Service of the line; empty where the line names none.
+    pub service: String,
+    /// Level of the line, in capitals.
+    pub level: Option<&'static str>,
+    /// `info`.
+    pub severity: &'static str,
+    /// Time of the line, RFC 3339 in UTC.
+    pub timestamp: String,
+    /// In [0, 1], greater is odder.
+    pub score: f64,
+    /// Share of the training lines that score lower, in percent.
+    pub percentile: f64,
+    /// The forest's own score, in [0, 1].
+    pub forest: f64,
+    /// Mean of the three largest word surprisals, in nats.
+    pub surprisal: f64,
+    /// The score above which a line is an anomaly.
+    pub threshold: f64,
+    /// The line's text, secrets taken out, at most `MESSAGE_BYTES` long.
+    pub message: String,
+    /// Whether `message` was cut.
+    pub message_cut: bool,
+    /// Why the line is odd, largest contribution first.
+    pub reasons: Vec<Reason>,
+    /// The line's masked pattern.
+    pub pattern: String,
+    /// Training lines with that very pattern.
+    pub pattern_seen: u64,
+    /// The nearest pattern that training saw often.
+    pub nearest_pattern: Option<String>,
+    /// Where the record came from.
+    pub source: SourceField,
+    /// Digest of the model that scored the line.
+    pub model: String,
+}
+
+/// Where a record came from, as written.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum SourceField {
+    /// A Kafka record.
+    Kafka {
+        /// The cluster's own id.
+        cluster: String,
+        /// Topic name.
+        topic: String,
+        /// Partition number.
+        partition: i32,
+        /// Offset in the partition.
+        offset: i64,
+    },
+    /// A line of a file.
+    File {
+        /// Path as found.
+        path: String,
+        /// Device and inode.
+        identity: String,
+        /// Byte offset of the line's first byte.
+        offset: u64,
+    },
+    /// A line of standard input.
+    Stdin {
+        /// Line number, from 1.
+        line: u64,
+    },
+    /// Pushed by a peer.
+    Pushed,
+}
+
+impl From<&Origin> for SourceField {
+    fn from(origin: &Origin) -> Self {
+        match origin {
+            Origin::Kafka { cluster, topic, partition, offset } => Self::Kafka {
+                cluster: cluster.to_string(),
+                topic: topic.to_string(),
+                partition: *partition,
+                offset: *offset,
+            },
+            Origin::File { identity, path, offset } => {
+                Self::File { path: path.to_string(), identity: identity.to_string(), offset: *offset }
+            }
+            Origin::Stdin { line } => Self::Stdin { line: *line },
+            Origin::Pushed => Self::Pushed,
+        }
+    }
+}
+
+const RECENT: usize = 500;
+const FEED_CAPACITY: usize = 1_024;
+
+/// Findings as they happen, for whoever shows them; a slow subscriber loses the oldest.
+#[derive(Clone, Debug)]
+pub struct AnomalyFeed {
+    sender: broadcast::Sender<Arc<AnomalyRecord>>,
+    recent: Arc<Mutex<VecDeque<Arc<AnomalyRecord>>>>,
+}
+
+impl Default for AnomalyFeed {
+    fn default() -> Self {
+        Self { sender: broadcast::channel(FEED_CAPACITY).0, recent: Arc::default() }
+    }
+}
+
+impl AnomalyFeed {
+    /// Shows a finding to all subscribers.
+    pub fn publish(&self, record: Arc<AnomalyRecord>) {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if recent.len() == RECENT {
+            recent.pop_front();
+        }
+        recent.push_back(Arc::clone(&record));
+        // An error means that nobody listens.
+        let _ = self.sender.send(record);
+    }
+
+    /// Findings from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<AnomalyRecord>> {
+        self.sender.subscribe()
+    }
+
+    /// The newest findings, oldest first, at most 500.
+    pub fn recent(&self) -> Vec<Arc<AnomalyRecord>> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+}

@@ -1,0 +1,267 @@
+//! The one room that reads the environment, the flags and the config file: as written becomes as usable, and all
+//! mistakes are reported together. Opens no connection and no file but the config file.
+
+pub mod table;
+mod usable;
+mod written;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use engine::decode::DecodeSettings;
+use engine::model::Contamination;
+pub use written::{All, Flags, Place, Reading, Subset};
+
+/// A setting that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistake {
+    /// Its name.
+    pub name: String,
+    /// The value that was given; `***` for secrets.
+    pub value: String,
+    /// Where it was written.
+    pub place: Place,
+    /// What is allowed.
+    pub why: String,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} = {:?} ({}): {}", self.name, self.value, self.place, self.why)
+    }
+}
+
+/// All mistakes of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mistakes(pub Vec<Mistake>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} setting{} cannot be used:", if count == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Where records come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The topics of `kafka`.
+    Kafka,
+    /// A file, directory or glob that is followed.
+    File(String),
+    /// Standard input.
+    Stdin,
+    /// OTLP over gRPC alone.
+    Otlp,
+}
+
+impl fmt::Display for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kafka => f.write_str("kafka"),
+            Self::File(path) => write!(f, "file:{path}"),
+            Self::Stdin => f.write_str("stdin"),
+            Self::Otlp => f.write_str("otlp"),
+        }
+    }
+}
+
+/// Where a Kafka group without a committed offset, or a file that was never read, begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// With the oldest record.
+    Beginning,
+    /// With the next record.
+    End,
+}
+
+/// Kafka as input and output.
+#[derive(Clone, Debug)]
+pub struct KafkaSettings {
+    /// Brokers and passed-through properties.
+    pub client: kafka::ClientSettings,
+    /// Whether Kafka takes part: as input, or because its brokers were given.
+    pub in_use: bool,
+    /// Topics to read.
+    pub topics: Vec<String>,
+    /// Consumer group.
+    pub group_id: String,
+    /// Where a group without a committed offset begins.
+    pub start: Start,
+}
+
+/// Followed files.
+#[derive(Clone, Debug)]
+pub struct FileSettings {
+    /// Takes the service from the path by its group `service`.
+    pub service_pattern: Option<regex::Regex>,
+    /// Where files that are there at the first start are read from.
+    pub start: Start,
+    /// How often files are looked at.
+    pub poll: Duration,
+}
+
+/// Micro-batches.
+#[derive(Clone, Copy, Debug)]
+pub struct BatchSettings {
+    /// Most records.
+    pub size: usize,
+    /// Longest wait for a batch to fill.
+    pub wait: Duration,
+}
+
+/// Model and threshold.
+#[derive(Clone, Debug)]
+pub struct ModelSettings {
+    /// The model file.
+    pub path: PathBuf,
+    /// Start without it and wait.
+    pub wait: bool,
+    /// Threshold by share; `None` takes the model's own.
+    pub contamination: Option<Contamination>,
+    /// Threshold by score, in [0, 1]; wins over `contamination`.
+    pub score_threshold: Option<f64>,
+}
+
+/// Where anomalies and dead letters go.
+#[derive(Clone, Debug)]
+pub struct OutputSettings {
+    /// Topic for anomalies, where Kafka takes part.
+    pub anomaly_topic: Option<String>,
+    /// File for anomalies.
+    pub anomaly_file: Option<PathBuf>,
+    /// Longest message kept in a record, in bytes.
+    pub message_bytes: usize,
+    /// Topic for dead letters, where Kafka takes part.
+    pub dead_letter_topic: Option<String>,
+    /// File for dead letters.
+    pub dead_letter_file: Option<PathBuf>,
+}
+
+/// A text that is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// TLS of the gRPC server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// Certificate chain, PEM.
+    pub cert: PathBuf,
+    /// Private key, PEM.
+    pub key: PathBuf,
+    /// Authority that client certificates must come from, PEM.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// HTTP and gRPC servers.
+#[derive(Clone, Debug)]
+pub struct ServeSettings {
+    /// HTTP address; `None` is off.
+    pub http: Option<SocketAddr>,
+    /// gRPC address; `None` is off.
+    pub grpc: Option<SocketAddr>,
+    /// TLS of gRPC.
+    pub grpc_tls: Option<TlsFiles>,
+    /// Token that gRPC callers must send.
+    pub grpc_token: Option<Secret>,
+    /// Largest gRPC message in bytes.
+    pub grpc_max_message_bytes: usize,
+}
+
+/// Shape of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// The program's own log.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// Shape.
+    pub format: LogFormat,
+    /// A tracing filter.
+    pub filter: String,
+}
+
+/// Every setting, checked.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where records come from.
+    pub inputs: Vec<Input>,
+    /// Kafka.
+    pub kafka: KafkaSettings,
+    /// Followed files.
+    pub file: FileSettings,
+    /// Micro-batches.
+    pub batch: BatchSettings,
+    /// How records are read.
+    pub decode: DecodeSettings,
+    /// Model and threshold.
+    pub model: ModelSettings,
+    /// Where findings go.
+    pub output: OutputSettings,
+    /// Servers.
+    pub serve: ServeSettings,
+    /// Where file positions are kept.
+    pub state_dir: Option<PathBuf>,
+    /// Longest time of a graceful stop.
+    pub shutdown_timeout: Duration,
+    /// The program's own log.
+    pub log: LogSettings,
+    /// Each setting with its value as text and its place, in the order of the table; secrets are starred.
+    pub shown: Vec<(&'static str, String, Place)>,
+}
+
+impl Settings {
+    /// Reads flags, environment and config file.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn load<S: Subset>(flags: Flags<S>) -> Result<Self, Mistakes> {
+        Self::from_parts(flags, environment())
+    }
+
+    /// As [`Settings::load`] with an environment that is passed in.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn from_parts<S: Subset>(
+        flags: Flags<S>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Mistakes> {
+        let mut mistakes = Vec::new();
+        let written = written::collect(flags.widen(), environment, &mut mistakes);
+        let settings = usable::check(&written, &mut mistakes);
+        match settings {
+            Some(settings) if mistakes.is_empty() => Ok(settings),
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+/// The process's variables; those that are not UTF-8 are none of ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+}

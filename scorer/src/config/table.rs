@@ -1,0 +1,166 @@
+//! The table of all settings: name, default, unit, range and meaning, once. The help, the checks' messages and
+//! the documentation are made from it; it never reads a value.
+
+use std::fmt::Write as _;
+
+/// What a setting is about; a program part lists the groups that it uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Where records come from and how they are cut into batches.
+    Input,
+    /// The Kafka client.
+    Kafka,
+    /// How records are read.
+    Decode,
+    /// Model and threshold.
+    Model,
+    /// Where anomalies and dead letters go.
+    Output,
+    /// HTTP and gRPC servers.
+    Serve,
+    /// The process itself.
+    Process,
+}
+
+impl Group {
+    /// Every group, in the order of the documentation.
+    pub const ALL: [Self; 7] =
+        [Self::Input, Self::Kafka, Self::Decode, Self::Model, Self::Output, Self::Serve, Self::Process];
+
+    /// The heading.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Input => "Input",
+            Self::Kafka => "Kafka",
+            Self::Decode => "Reading records",
+            Self::Model => "Model",
+            Self::Output => "Output",
+            Self::Serve => "Servers",
+            Self::Process => "Process",
+        }
+    }
+}
+
+/// One setting. The environment variable is `name`, the key of the file is `name` in lower case, the flag is
+/// that with hyphens.
+#[derive(Debug)]
+pub struct Setting {
+    /// Name in capitals.
+    pub name: &'static str,
+    /// What it is about.
+    pub group: Group,
+    /// Value where nothing is given; empty means unset.
+    pub default: &'static str,
+    /// What is allowed, with the unit.
+    pub allowed: &'static str,
+    /// What it does, one sentence.
+    pub doc: &'static str,
+    /// A switch: its flag may stand without a value.
+    pub switch: bool,
+    /// Its value is never printed.
+    pub secret: bool,
+}
+
+impl Setting {
+    const fn new(
+        group: Group,
+        name: &'static str,
+        default: &'static str,
+        allowed: &'static str,
+        doc: &'static str,
+    ) -> Self {
+        Self { name, group, default, allowed, doc, switch: false, secret: false }
+    }
+
+    const fn switch(mut self) -> Self {
+        self.switch = true;
+        self
+    }
+
+    const fn secret(mut self) -> Self {
+        self.secret = true;
+        self
+    }
+
+    /// Key in the config file.
+    pub fn key(&self) -> String {
+        self.name.to_ascii_lowercase()
+    }
+
+    /// Long flag without the leading hyphens.
+    pub fn flag(&self) -> String {
+        self.key().replace('_', "-")
+    }
+}
+
+/// Every setting of the scorer, by group.
+#[rustfmt::skip]
+pub const ALL: &[Setting] = &[
+    Setting::new(Group::Input, "INPUT", "kafka", "a comma list of `kafka`, `file:PATH`, `stdin`, `otlp`", "Where records come from. PATH is a file, a directory or a glob; it is followed as it grows. OTLP over gRPC is always answered; `otlp` alone says that nothing else is read."),
+    Setting::new(Group::Input, "LOG_TOPIC", "application-logs", "a comma list of topic names", "Kafka topics to read."),
+    Setting::new(Group::Input, "BATCH_SIZE", "500", "1 to 100000 records", "Most records of one micro-batch."),
+    Setting::new(Group::Input, "BATCH_WAIT_MS", "100", "1 to 60000 ms", "Longest wait for a batch to fill."),
+    Setting::new(Group::Input, "FILE_SERVICE_PATTERN", "", "a regular expression with a group named `service`", "Takes the service from a followed file's path where a record names none; unset: the file's name without its extension."),
+    Setting::new(Group::Input, "FILE_START", "beginning", "`beginning` or `end`", "Where a file that was never read before is read from at the start; files that appear later are read from their beginning."),
+    Setting::new(Group::Input, "FILE_POLL_MS", "200", "10 to 60000 ms", "How often followed files are looked at."),
+    Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept; unset: files are read from FILE_START at each start."),
+    Setting::new(Group::Kafka, "KAFKA_BOOTSTRAP_SERVERS", "localhost:9092", "a comma list of host:port", "Kafka brokers to start from."),
+    Setting::new(Group::Kafka, "KAFKA_GROUP_ID", "isolog-scorer", "1 to 255 characters", "Consumer group; scorers of one group share the partitions."),
+    Setting::new(Group::Kafka, "KAFKA_AUTO_OFFSET_RESET", "earliest", "`earliest` or `latest`", "Where a group without a committed offset begins."),
+    Setting::new(Group::Decode, "INPUT_FORMAT", "auto", "`auto` or the name of a format", "Shape of the records; `auto` finds it record by record."),
+    Setting::new(Group::Decode, "MAX_LINE_BYTES", "1048576", "64 to 67108864 bytes", "Longest record that is accepted."),
+    Setting::new(Group::Decode, "MAX_ATTRIBUTES", "256", "1 to 65536", "Most fields of one record."),
+    Setting::new(Group::Decode, "MAX_DEPTH", "32", "1 to 128 levels", "Deepest nesting of one record."),
+    Setting::new(Group::Model, "MODEL_PATH", "models/isolog.model", "a path", "The model file; it is read again when it changes."),
+    Setting::new(Group::Model, "WAIT_FOR_MODEL", "false", "`true` or `false`", "Start without a model, not ready, and wait for the file.").switch(),
+    Setting::new(Group::Model, "CONTAMINATION", "", "a share above 0, at most 0.5, or `auto`", "Share of the training lines to call anomalous; `auto` takes the threshold from the tail of the scores; unset: what the model was trained with."),
+    Setting::new(Group::Model, "ANOMALY_SCORE_THRESHOLD", "", "0 to 1", "Lines that score above it are anomalies; wins over CONTAMINATION."),
+    Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
+    Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
+    Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 1048576 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),
+    Setting::new(Group::Output, "DEAD_LETTER_TOPIC", "isolog_dead_letters", "a topic name, or empty for off", "Topic that gets the records that could not be read, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
+    Setting::new(Group::Output, "DEAD_LETTER_FILE", "", "a path", "File that gets the records that could not be read, as JSON lines."),
+    Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
+    Setting::new(Group::Serve, "GRPC_ADDR", "127.0.0.1:50051", "IP:port, or empty for off", "Address of gRPC and OTLP."),
+    Setting::new(Group::Serve, "GRPC_TLS_CERT", "", "a PEM file", "Certificate chain of the gRPC server; turns TLS on together with GRPC_TLS_KEY."),
+    Setting::new(Group::Serve, "GRPC_TLS_KEY", "", "a PEM file", "Private key of the gRPC server."),
+    Setting::new(Group::Serve, "GRPC_TLS_CLIENT_CA", "", "a PEM file", "Clients must show a certificate signed by it (mutual TLS)."),
+    Setting::new(Group::Serve, "GRPC_TOKEN", "", "8 characters or more", "Bearer token that gRPC callers must send.").secret(),
+    Setting::new(Group::Serve, "GRPC_MAX_MESSAGE_BYTES", "4194304", "1024 to 268435456 bytes", "Largest gRPC message that is accepted."),
+    Setting::new(Group::Process, "SHUTDOWN_TIMEOUT_S", "30", "1 to 600 s", "Longest time that a graceful stop may take."),
+    Setting::new(Group::Process, "LOG_FORMAT", "text", "`text` or `json`", "Shape of the program's own log."),
+    Setting::new(Group::Process, "LOG_LEVEL", "info", "a tracing filter, such as `info` or `scorer=debug`", "What the program's own log tells."),
+];
+
+/// The setting of this name.
+pub fn find(name: &str) -> Option<&'static Setting> {
+    ALL.iter().find(|setting| setting.name == name)
+}
+
+/// The whole table as Markdown, by group.
+pub fn markdown() -> String {
+    let mut text = String::new();
+    for group in Group::ALL {
+        let _ = writeln!(
+            text,
+            "### {}\n\n| variable | default | allowed | meaning |\n|---|---|---|---|",
+            group.title()
+        );
+        for setting in ALL.iter().filter(|setting| setting.group == group) {
+            let default = if setting.default.is_empty() {
+                "unset".to_owned()
+            } else {
+                format!("`{}`", setting.default)
+            };
+            let _ = writeln!(
+                text,
+                "| `{}` | {default} | {} | {} |",
+                setting.name,
+                setting.allowed.replace('|', "\\|"),
+                setting.doc.replace('|', "\\|")
+            );
+        }
+        text.push('\n');
+    }
+    text
+}

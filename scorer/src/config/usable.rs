@@ -1,0 +1,367 @@
+//! As written becomes as usable: every value parsed and its range checked, every mistake kept.
+
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use engine::decode::DecodeSettings;
+use engine::event::Limits;
+use engine::model::Contamination;
+
+use super::written::{Value, Written};
+use super::{
+    BatchSettings, FileSettings, Input, KafkaSettings, LogFormat, LogSettings, Mistake, ModelSettings,
+    OutputSettings, Place, Secret, ServeSettings, Settings, Start, TlsFiles, table,
+};
+
+/// Checks all settings; `None` only together with mistakes.
+pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings> {
+    let mut reader = Reader { written, mistakes };
+    let inputs = reader.inputs();
+    let client = reader.kafka_client();
+    let kafka_given =
+        written.values.get("KAFKA_BOOTSTRAP_SERVERS").is_some_and(|value| !value.text.is_empty());
+    let in_use = kafka_given || inputs.contains(&Input::Kafka);
+    Some(Settings {
+        kafka: KafkaSettings {
+            client,
+            in_use,
+            topics: reader.topics("LOG_TOPIC"),
+            group_id: reader.group_id(),
+            start: reader.choice(
+                "KAFKA_AUTO_OFFSET_RESET",
+                &[("earliest", Start::Beginning), ("latest", Start::End)],
+            )?,
+        },
+        inputs,
+        file: reader.file()?,
+        batch: BatchSettings {
+            size: reader.number("BATCH_SIZE", 1..=100_000)?,
+            wait: reader.millis("BATCH_WAIT_MS", 1..=60_000)?,
+        },
+        decode: reader.decode()?,
+        model: reader.model()?,
+        output: reader.output()?,
+        serve: reader.serve()?,
+        state_dir: reader.path("STATE_DIR"),
+        shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
+        log: reader.log()?,
+        shown: shown(written),
+    })
+}
+
+fn shown(written: &Written) -> Vec<(&'static str, String, Place)> {
+    table::ALL
+        .iter()
+        .map(|setting| match written.values.get(setting.name) {
+            Some(value) if setting.secret && !value.text.is_empty() => {
+                (setting.name, "***".to_owned(), value.place.clone())
+            }
+            Some(value) => (setting.name, value.text.clone(), value.place.clone()),
+            None => (setting.name, setting.default.to_owned(), Place::Default),
+        })
+        .collect()
+}
+
+struct Reader<'a> {
+    written: &'a Written,
+    mistakes: &'a mut Vec<Mistake>,
+}
+
+impl Reader<'_> {
+    /// The text that was given, else the default.
+    fn value(&self, name: &'static str) -> Value {
+        self.written.values.get(name).cloned().unwrap_or_else(|| Value {
+            text: table::find(name).map(|setting| setting.default.to_owned()).unwrap_or_default(),
+            place: Place::Default,
+        })
+    }
+
+    /// As `value`, but an empty text means the default.
+    fn filled(&self, name: &'static str) -> Value {
+        let value = self.value(name);
+        if !value.text.trim().is_empty() {
+            return value;
+        }
+        Value {
+            text: table::find(name).map(|setting| setting.default.to_owned()).unwrap_or_default(),
+            place: Place::Default,
+        }
+    }
+
+    /// The text, `None` where it is empty.
+    fn optional(&self, name: &'static str) -> Option<Value> {
+        Some(self.value(name)).filter(|value| !value.text.trim().is_empty())
+    }
+
+    fn mistake(&mut self, name: &'static str, value: &Value, why: Option<String>) {
+        let setting = table::find(name);
+        let allowed = setting.map(|setting| setting.allowed).unwrap_or_default();
+        let secret = setting.is_some_and(|setting| setting.secret);
+        self.mistakes.push(Mistake {
+            name: name.to_owned(),
+            value: if secret { "***".to_owned() } else { value.text.clone() },
+            place: value.place.clone(),
+            why: match why {
+                Some(why) => format!("{why}; allowed: {allowed}"),
+                None => format!("allowed: {allowed}"),
+            },
+        });
+    }
+
+    /// A number within a range. After a mistake the range's start stands in, so that the rest is checked too.
+    fn number<T>(&mut self, name: &'static str, range: RangeInclusive<T>) -> Option<T>
+    where
+        T: FromStr + PartialOrd + Copy,
+    {
+        let value = self.filled(name);
+        match value.text.trim().replace('_', "").parse::<T>() {
+            Ok(number) if range.contains(&number) => Some(number),
+            _ => {
+                self.mistake(name, &value, None);
+                Some(*range.start())
+            }
+        }
+    }
+
+    fn millis(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Option<Duration> {
+        self.number(name, range).map(Duration::from_millis)
+    }
+
+    fn choice<T: Clone>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
+        let value = self.filled(name);
+        let text = value.text.trim().to_ascii_lowercase();
+        if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
+            return Some(choice.clone());
+        }
+        self.mistake(name, &value, None);
+        choices.first().map(|(_, choice)| choice.clone())
+    }
+
+    fn path(&self, name: &'static str) -> Option<PathBuf> {
+        self.optional(name).map(|value| PathBuf::from(value.text.trim()))
+    }
+
+    fn inputs(&mut self) -> Vec<Input> {
+        let value = self.filled("INPUT");
+        let mut inputs = Vec::new();
+        for part in value.text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let input = match part {
+                "kafka" => Input::Kafka,
+                "stdin" => Input::Stdin,
+                "otlp" => Input::Otlp,
+                _ => match part.strip_prefix("file:") {
+                    Some(path) if !path.is_empty() => Input::File(path.to_owned()),
+                    _ => {
+                        self.mistake("INPUT", &value, Some(format!("{part:?} is not an input")));
+                        continue;
+                    }
+                },
+            };
+            if !inputs.contains(&input) {
+                inputs.push(input);
+            }
+        }
+        inputs
+    }
+
+    fn topics(&mut self, name: &'static str) -> Vec<String> {
+        let value = self.filled(name);
+        let mut topics: Vec<String> = Vec::new();
+        for topic in value.text.split(',').map(str::trim).filter(|topic| !topic.is_empty()) {
+            if !is_topic(topic) {
+                self.mistake(name, &value, Some(topic_rule(topic)));
+            } else if !topics.iter().any(|known| known == topic) {
+                topics.push(topic.to_owned());
+            }
+        }
+        if topics.is_empty() {
+            self.mistake(name, &value, Some("names no topic".to_owned()));
+        }
+        topics
+    }
+
+    fn topic(&mut self, name: &'static str) -> Option<String> {
+        let value = self.optional(name)?;
+        let topic = value.text.trim();
+        if !is_topic(topic) {
+            self.mistake(name, &value, Some(topic_rule(topic)));
+        }
+        Some(topic.to_owned())
+    }
+
+    fn group_id(&mut self) -> String {
+        let value = self.filled("KAFKA_GROUP_ID");
+        if value.text.len() > 255 {
+            self.mistake("KAFKA_GROUP_ID", &value, None);
+        }
+        value.text
+    }
+
+    fn kafka_client(&mut self) -> kafka::ClientSettings {
+        let servers = self.filled("KAFKA_BOOTSTRAP_SERVERS");
+        let is_server = |server: &str| match server.rsplit_once(':') {
+            Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok_and(|port| port > 0),
+            None => false,
+        };
+        let mut parts = servers.text.split(',').map(str::trim);
+        if let Some(bad) = parts.find(|server| !is_server(server)) {
+            let why = format!("{bad:?} is not host:port");
+            self.mistake("KAFKA_BOOTSTRAP_SERVERS", &servers, Some(why));
+        }
+        let properties: Vec<(String, String)> =
+            self.written.kafka.iter().map(|(name, value)| (name.clone(), value.text.clone())).collect();
+        let client = kafka::ClientSettings { bootstrap_servers: servers.text, properties };
+        if let Err(errors) = client.check() {
+            for error in errors {
+                let place = self.written.kafka.iter().rfind(|(name, _)| *name == error.name);
+                let place = place.map_or(Place::Default, |(_, value)| value.place.clone());
+                let name = format!("Kafka property {}", error.name);
+                self.mistakes.push(Mistake { name, value: error.value, place, why: error.why });
+            }
+        }
+        client
+    }
+
+    fn file(&mut self) -> Option<FileSettings> {
+        let mut service_pattern = None;
+        if let Some(value) = self.optional("FILE_SERVICE_PATTERN") {
+            match regex::Regex::new(&value.text) {
+                Ok(regex) if regex.capture_names().flatten().any(|name| name == "service") => {
+                    service_pattern = Some(regex);
+                }
+                Ok(_) => self.mistake("FILE_SERVICE_PATTERN", &value, Some("has no such group".to_owned())),
+                Err(error) => self.mistake("FILE_SERVICE_PATTERN", &value, Some(error.to_string())),
+            }
+        }
+        Some(FileSettings {
+            service_pattern,
+            start: self.choice("FILE_START", &[("beginning", Start::Beginning), ("end", Start::End)])?,
+            poll: self.millis("FILE_POLL_MS", 10..=60_000)?,
+        })
+    }
+
+    fn decode(&mut self) -> Option<DecodeSettings> {
+        let limits = Limits {
+            max_line_bytes: self.number("MAX_LINE_BYTES", 64..=67_108_864)?,
+            max_attributes: self.number("MAX_ATTRIBUTES", 1..=65_536)?,
+            max_depth: self.number("MAX_DEPTH", 1..=128)?,
+        };
+        Some(DecodeSettings { limits })
+    }
+
+    fn model(&mut self) -> Option<ModelSettings> {
+        let contamination = self.optional("CONTAMINATION").and_then(|value| {
+            let text = value.text.trim();
+            if text.eq_ignore_ascii_case("auto") {
+                return Some(Contamination::Auto);
+            }
+            match text.parse::<f64>() {
+                Ok(share) if 0.0 < share && share <= 0.5 => Some(Contamination::Share(share)),
+                _ => {
+                    self.mistake("CONTAMINATION", &value, None);
+                    None
+                }
+            }
+        });
+        let score_threshold = self.optional("ANOMALY_SCORE_THRESHOLD").and_then(|value| {
+            match value.text.trim().parse::<f64>() {
+                Ok(score) if (0.0..=1.0).contains(&score) => Some(score),
+                _ => {
+                    self.mistake("ANOMALY_SCORE_THRESHOLD", &value, None);
+                    None
+                }
+            }
+        });
+        let path = self.filled("MODEL_PATH");
+        Some(ModelSettings {
+            path: PathBuf::from(path.text),
+            wait: self.switch("WAIT_FOR_MODEL")?,
+            contamination,
+            score_threshold,
+        })
+    }
+
+    fn switch(&mut self, name: &'static str) -> Option<bool> {
+        self.choice(name, &[("false", false), ("true", true), ("0", false), ("1", true)])
+    }
+
+    fn output(&mut self) -> Option<OutputSettings> {
+        Some(OutputSettings {
+            anomaly_topic: self.topic("ANOMALY_TOPIC"),
+            anomaly_file: self.path("ANOMALY_FILE"),
+            message_bytes: self.number("MESSAGE_BYTES", 256..=1_048_576)?,
+            dead_letter_topic: self.topic("DEAD_LETTER_TOPIC"),
+            dead_letter_file: self.path("DEAD_LETTER_FILE"),
+        })
+    }
+
+    fn address(&mut self, name: &'static str) -> Option<SocketAddr> {
+        let value = self.optional(name)?;
+        let parsed = value.text.trim().replace("localhost:", "127.0.0.1:").parse();
+        if parsed.is_err() {
+            self.mistake(name, &value, None);
+        }
+        parsed.ok()
+    }
+
+    fn serve(&mut self) -> Option<ServeSettings> {
+        let cert = self.path("GRPC_TLS_CERT");
+        let key = self.path("GRPC_TLS_KEY");
+        let client_ca = self.path("GRPC_TLS_CLIENT_CA");
+        let grpc_tls = match (cert, key) {
+            (Some(cert), Some(key)) => Some(TlsFiles { cert, key, client_ca }),
+            (None, None) => {
+                if client_ca.is_some() {
+                    let value = self.value("GRPC_TLS_CLIENT_CA");
+                    let why = "needs GRPC_TLS_CERT and GRPC_TLS_KEY".to_owned();
+                    self.mistake("GRPC_TLS_CLIENT_CA", &value, Some(why));
+                }
+                None
+            }
+            (Some(_), None) => self.missing_partner("GRPC_TLS_CERT", "GRPC_TLS_KEY"),
+            (None, Some(_)) => self.missing_partner("GRPC_TLS_KEY", "GRPC_TLS_CERT"),
+        };
+        let token = self.optional("GRPC_TOKEN");
+        if let Some(value) = token.as_ref().filter(|value| value.text.len() < 8) {
+            self.mistake("GRPC_TOKEN", value, Some("is too short".to_owned()));
+        }
+        Some(ServeSettings {
+            http: self.address("HTTP_ADDR"),
+            grpc: self.address("GRPC_ADDR"),
+            grpc_tls,
+            grpc_token: token.map(|value| Secret(value.text)),
+            grpc_max_message_bytes: self.number("GRPC_MAX_MESSAGE_BYTES", 1_024..=268_435_456)?,
+        })
+    }
+
+    fn missing_partner<T>(&mut self, given: &'static str, missing: &str) -> Option<T> {
+        let value = self.value(given);
+        self.mistake(given, &value, Some(format!("needs {missing} too")));
+        None
+    }
+
+    fn log(&mut self) -> Option<LogSettings> {
+        let filter = self.filled("LOG_LEVEL");
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter.text) {
+            self.mistake("LOG_LEVEL", &filter, Some(error.to_string()));
+        }
+        Some(LogSettings {
+            format: self.choice("LOG_FORMAT", &[("text", LogFormat::Text), ("json", LogFormat::Json)])?,
+            filter: filter.text,
+        })
+    }
+}
+
+fn is_topic(name: &str) -> bool {
+    (1..=249).contains(&name.len())
+        && name != "."
+        && name != ".."
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+fn topic_rule(name: &str) -> String {
+    format!("{name:?} is not a topic name (1 to 249 letters, digits, '.', '_', '-')")
+}

@@ -1,0 +1,191 @@
+//! Counters and gauges of the process, and what makes it ready and live. Counts only; decides nothing.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::{Registry, Unit};
+
+/// Why a record was not scored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReasonLabel {
+    /// See `engine::decode::RejectReason`.
+    pub reason: String,
+}
+
+/// Which detector found something.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct DetectorLabel {
+    /// Name of the detector.
+    pub detector: &'static str,
+}
+
+/// One partition.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PartitionLabel {
+    /// Topic name.
+    pub topic: String,
+    /// Partition number.
+    pub partition: i32,
+}
+
+/// A model, by digest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ModelLabel {
+    /// Digest of the model.
+    pub digest: String,
+}
+
+/// What became of a kind of thing, as `ok` or `failed`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ResultLabel {
+    /// `ok` or `failed`.
+    pub result: &'static str,
+}
+
+/// Every metric; a clone counts into the same ones.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Arc<Registry>,
+    /// Lines that got a score.
+    pub lines_scored: Counter,
+    /// Records that were not scored, by reason.
+    pub lines_rejected: Family<ReasonLabel, Counter>,
+    /// Findings by detector.
+    pub anomalies: Family<DetectorLabel, Counter>,
+    /// Records read but not committed, by partition.
+    pub consumer_lag_lines: Family<PartitionLabel, Gauge>,
+    /// From a batch's arrival to its acknowledgement, in seconds.
+    pub batch_duration_seconds: Histogram,
+    /// Batches that are waiting or in work.
+    pub batches_in_flight: Gauge,
+    /// Batches whose results could not be delivered at the first try.
+    pub delivery_retries: Counter,
+    /// Rebalances of the consumer group.
+    pub rebalances: Counter,
+    /// Model loads by result.
+    pub model_loads: Family<ResultLabel, Counter>,
+    /// The model in use: 1 at its digest.
+    pub model_in_use: Family<ModelLabel, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("isolog");
+        let batch_duration_seconds = Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let metrics = Self {
+            registry: Arc::default(),
+            lines_scored: Counter::default(),
+            lines_rejected: Family::default(),
+            anomalies: Family::default(),
+            consumer_lag_lines: Family::default(),
+            batch_duration_seconds,
+            batches_in_flight: Gauge::default(),
+            delivery_retries: Counter::default(),
+            rebalances: Counter::default(),
+            model_loads: Family::default(),
+            model_in_use: Family::default(),
+        };
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        registry.register("build", "Version of the program", build);
+        registry.register("lines_scored", "Lines that got a score", metrics.lines_scored.clone());
+        registry.register("lines_rejected", "Records that were not scored", metrics.lines_rejected.clone());
+        registry.register("anomalies", "Findings", metrics.anomalies.clone());
+        registry.register(
+            "consumer_lag_lines",
+            "Records of a partition that are not yet committed",
+            metrics.consumer_lag_lines.clone(),
+        );
+        registry.register_with_unit(
+            "batch_duration",
+            "From a batch's arrival to its acknowledgement",
+            Unit::Seconds,
+            metrics.batch_duration_seconds.clone(),
+        );
+        registry.register("batches_in_flight", "Batches in work", metrics.batches_in_flight.clone());
+        registry.register(
+            "delivery_retries",
+            "Deliveries that failed and were tried again",
+            metrics.delivery_retries.clone(),
+        );
+        registry.register("rebalances", "Rebalances of the consumer group", metrics.rebalances.clone());
+        registry.register("model_loads", "Attempts to load the model", metrics.model_loads.clone());
+        registry.register(
+            "model_in_use",
+            "1 at the digest of the model in use",
+            metrics.model_in_use.clone(),
+        );
+        Self { registry: Arc::new(registry), ..metrics }
+    }
+}
+
+impl Metrics {
+    /// All metrics in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut out = String::new();
+        if let Err(error) = text::encode(&mut out, &self.registry) {
+            tracing::error!(%error, "metrics could not be written");
+        }
+        out
+    }
+}
+
+/// What is wrong with a part of the process, if anything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Condition {
+    not_ready: Option<String>,
+    not_live: Option<String>,
+}
+
+/// What makes the process ready and live: each part tells its own condition under its own name.
+#[derive(Clone, Debug, Default)]
+pub struct Health(Arc<Mutex<BTreeMap<String, Condition>>>);
+
+impl Health {
+    /// The part works.
+    pub fn ready(&self, part: &str) {
+        self.change(part, |condition| condition.not_ready = None);
+    }
+
+    /// The part does not work yet, or not at the moment; `why` is what a person reads at `/readyz`.
+    pub fn not_ready(&self, part: &str, why: impl Into<String>) {
+        let why = why.into();
+        self.change(part, |condition| condition.not_ready = Some(why));
+    }
+
+    /// The part makes progress.
+    pub fn live(&self, part: &str) {
+        self.change(part, |condition| condition.not_live = None);
+    }
+
+    /// The part hangs; only a restart helps.
+    pub fn not_live(&self, part: &str, why: impl Into<String>) {
+        let why = why.into();
+        self.change(part, |condition| condition.not_live = Some(why));
+    }
+
+    /// What keeps the process from being ready: part and reason; empty when it is.
+    pub fn why_not_ready(&self) -> Vec<(String, String)> {
+        self.collect(|condition| condition.not_ready.clone())
+    }
+
+    /// What hangs: part and reason; empty when nothing does.
+    pub fn why_not_live(&self) -> Vec<(String, String)> {
+        self.collect(|condition| condition.not_live.clone())
+    }
+
+    fn change(&self, part: &str, change: impl FnOnce(&mut Condition)) {
+        let mut parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        change(parts.entry(part.to_owned()).or_default());
+    }
+
+    fn collect(&self, why: impl Fn(&Condition) -> Option<String>) -> Vec<(String, String)> {
+        let parts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.iter().filter_map(|(part, condition)| Some((part.clone(), why(condition)?))).collect()
+    }
+}

@@ -1,0 +1,1 @@
+//! Where findings and dead letters go: Kafka topics, files, the log.
