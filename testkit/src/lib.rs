@@ -1,1 +1,15 @@
-//! x
+//! Real servers and clients for the tests, each on free ports of the loopback address and gone with its test.
+//! Never a stand-in for one, and never part of a program that is shipped.
+
+#[cfg(feature = "servers")]
+pub mod kafka;
+#[cfg(feature = "servers")]
+pub mod port;
+#[cfg(feature = "servers")]
+pub mod process;
+pub mod tools;
+#[cfg(feature = "servers")]
+pub mod workdir;
+
+#[cfg(feature = "servers")]
+pub use port::free_port;

@@ -1,0 +1,68 @@
+//! Where `cargo xtask setup` puts what the tests need beyond Rust, and what exactly it puts there.
+//! Looks only; never installs.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+/// The name of the file that says what a directory was filled from.
+pub const STAMP: &str = "PINNED";
+
+/// One directory of tools, filled once from a list of pinned versions and checksums.
+#[derive(Clone, Copy, Debug)]
+pub struct Pinned {
+    /// Directory below [`cache_dir`].
+    pub directory: &'static str,
+    /// The list it is filled from; its copy in the directory ([`STAMP`]) says that it is complete.
+    pub list: &'static str,
+}
+
+/// Apache Kafka, its Connect runtime and what they depend on; `sha256sum` lines.
+pub const KAFKA: Pinned = Pinned { directory: "kafka", list: include_str!("../kafka/jars.sha256") };
+
+/// A Python virtual environment with gRPC and OpenTelemetry clients; a requirements file with hashes.
+pub const PYTHON: Pinned = Pinned { directory: "python", list: include_str!("../python/requirements.txt") };
+
+impl Pinned {
+    /// Where it is, or will be.
+    ///
+    /// # Errors
+    /// When neither `XDG_CACHE_HOME` nor a home directory is known.
+    pub fn path(&self) -> Result<PathBuf> {
+        Ok(cache_dir()?.join(self.directory))
+    }
+
+    /// Whether it is complete and of the versions listed.
+    pub fn is_installed(&self) -> bool {
+        self.path()
+            .and_then(|path| Ok(std::fs::read_to_string(path.join(STAMP))?))
+            .is_ok_and(|stamp| stamp == self.list)
+    }
+
+    /// Its directory.
+    ///
+    /// # Errors
+    /// Names the command that installs it, when it is missing or of another version.
+    pub fn require(&self) -> Result<PathBuf> {
+        let path = self.path()?;
+        if !self.is_installed() {
+            bail!(
+                "the tests need {} with the versions pinned in testkit/; run `cargo xtask setup`",
+                path.display()
+            );
+        }
+        Ok(path)
+    }
+}
+
+/// `$XDG_CACHE_HOME/isolog`, else `~/.cache/isolog`.
+///
+/// # Errors
+/// When neither `XDG_CACHE_HOME` nor a home directory is known.
+pub fn cache_dir() -> Result<PathBuf> {
+    let base = match std::env::var_os("XDG_CACHE_HOME").filter(|value| !value.is_empty()) {
+        Some(base) => PathBuf::from(base),
+        None => std::env::home_dir().context("no home directory: set HOME or XDG_CACHE_HOME")?.join(".cache"),
+    };
+    Ok(base.join("isolog"))
+}

@@ -1,0 +1,3 @@
+//! The servers of the test kit do what the tests of the programs rely on.
+
+mod kafka;
