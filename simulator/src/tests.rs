@@ -1,0 +1,115 @@
+//! The stream is the same for the same seed, keeps its shares and never goes back in time.
+
+use std::collections::BTreeSet;
+
+use super::*;
+
+fn lines(params: Params, count: usize) -> Vec<SimLine> {
+    Simulator::new(params).unwrap().take(count).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_lines_and_another_seed_others() {
+    let params = Params::default();
+    assert_eq!(lines(params, 500), lines(params, 500));
+    assert_ne!(lines(params, 500), lines(Params { seed: 7, ..params }, 500));
+}
+
+#[test]
+fn times_never_go_back() {
+    let all = lines(Params { rate: 500.0, ..Params::default() }, 5_000);
+    assert!(all.windows(2).all(|pair| pair[0].timestamp <= pair[1].timestamp));
+}
+
+#[test]
+fn shares_and_rate_are_kept() {
+    let params = Params { rate: 50.0, anomaly_ratio: 0.05, error_rate: 0.1, ..Params::default() };
+    let all = lines(params, 40_000);
+    let share = |count: usize, of: usize| count as f64 / of as f64;
+    let odd = all.iter().filter(|line| line.label.is_some()).count();
+    assert!((share(odd, all.len()) - 0.05).abs() < 0.005, "{odd}");
+    let ordinary: Vec<_> = all.iter().filter(|line| line.label.is_none()).collect();
+    let errors = ordinary.iter().filter(|line| line.level >= Level::Error).count();
+    assert!((share(errors, ordinary.len()) - 0.1).abs() < 0.01, "{errors}");
+    let web = ordinary.iter().filter(|line| line.access.is_some()).count();
+    assert!((share(web, ordinary.len()) - 0.1).abs() < 0.01, "{web}");
+    let seconds = (all[all.len() - 1].timestamp.as_micros() - all[0].timestamp.as_micros()) as f64 / 1e6;
+    let rate = all.len() as f64 / seconds;
+    assert!((rate / 50.0 - 1.0).abs() < 0.05, "{rate} lines/s");
+}
+
+#[test]
+fn every_kind_of_anomaly_and_every_service_appears() {
+    let all = lines(Params { anomaly_ratio: 0.1, ..Params::default() }, 20_000);
+    let kinds: BTreeSet<_> = all.iter().filter_map(|line| line.label).collect();
+    assert_eq!(kinds, BTreeSet::from(ANOMALY_KINDS));
+    let services: BTreeSet<_> =
+        all.iter().filter(|line| line.label.is_none()).map(|line| line.service).collect();
+    let known: BTreeSet<_> = catalog::SERVICES.iter().map(|service| service.name).chain(["web"]).collect();
+    assert_eq!(services, known);
+}
+
+#[test]
+fn without_anomalies_no_line_has_a_label() {
+    assert!(
+        lines(Params { anomaly_ratio: 0.0, ..Params::default() }, 5_000)
+            .iter()
+            .all(|line| line.label.is_none())
+    );
+}
+
+#[test]
+fn a_ratio_of_one_still_ends_and_labels_nearly_every_line() {
+    let all = lines(Params { anomaly_ratio: 1.0, error_rate: 1.0, ..Params::default() }, 20_000);
+    assert!(all.iter().filter(|line| line.label.is_some()).count() > 19_000);
+}
+
+#[test]
+fn templates_name_only_placeholders_that_exist() {
+    let flows = FLOWS.iter().flat_map(|flow| flow.steps).flat_map(|step| step.says);
+    let troubles = catalog::SERVICES.iter().flat_map(|service| service.warnings.iter().chain(service.errors));
+    for template in flows.chain(troubles) {
+        for part in template.split('{').skip(1) {
+            let name = part.split('}').next().unwrap();
+            assert!(values::PLACEHOLDERS.contains(&name), "{{{name}}} in '{template}'");
+        }
+    }
+}
+
+#[test]
+fn every_service_of_a_flow_knows_its_troubles() {
+    for step in FLOWS.iter().flat_map(|flow| flow.steps) {
+        assert!(catalog::service(step.service).is_some(), "{}", step.service);
+    }
+}
+
+#[test]
+fn requests_share_their_trace_across_services() {
+    let all = lines(Params { anomaly_ratio: 0.0, error_rate: 0.0, ..Params::default() }, 2_000);
+    let trace = &all.iter().find(|line| line.message.starts_with("Charged")).unwrap().trace_id;
+    let services: BTreeSet<_> =
+        all.iter().filter(|line| line.trace_id == *trace).map(|line| line.service).collect();
+    assert!(services.contains("orders") && services.contains("billing_api"), "{services:?}");
+}
+
+#[test]
+fn json_lines_are_objects_with_the_promised_fields() {
+    for line in lines(Params { anomaly_ratio: 0.2, web_share: 0.5, ..Params::default() }, 1_000) {
+        let value: serde_json::Value = serde_json::from_str(&line.json()).unwrap();
+        let fields: &[&str] = match line.access {
+            Some(_) => &["timestamp", "ip", "method", "url", "status"],
+            None => &["timestamp", "level", "service", "message", "trace_id"],
+        };
+        assert!(fields.iter().all(|field| value.get(field).is_some()), "{value}");
+        assert!(value.get("label").is_none());
+    }
+}
+
+#[test]
+fn parameters_out_of_range_are_refused_all_together() {
+    let params = Params { rate: f64::NAN, anomaly_ratio: 1.5, ..Params::default() };
+    let errors = Simulator::new(params).unwrap_err();
+    let names: Vec<_> = errors.iter().map(|error| error.name).collect();
+    assert_eq!(names, ["rate", "anomaly_ratio"]);
+    assert_eq!(errors[1].to_string(), "anomaly_ratio = 1.5 is out of range: a share in [0, 1]");
+}
