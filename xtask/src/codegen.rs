@@ -58,7 +58,8 @@ mod tests {
             let committed = std::fs::read(proto_dir().join("src/gen").join(name)).unwrap();
             assert!(fresh == committed, "proto/src/gen/{name} is stale: run `cargo xtask codegen`");
         }
-        let names: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let names: Vec<_> =
+            std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names.len(), 2, "codegen writes files that nobody commits: {names:?}");
         std::fs::remove_dir_all(&out).unwrap();
     }

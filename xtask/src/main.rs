@@ -1,1 +1,49 @@
-fn main() {}
+//! `cargo xtask`: the project's own commands, so that a person and CI run the same ones. Never part of a program
+//! that is shipped.
+
+mod codegen;
+mod fuzz;
+mod setup;
+mod shell;
+mod test;
+mod tidy;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Generate the gRPC code again from proto/
+    Codegen,
+    /// Run the fault tests in their long form: brokers and scorers killed and started again, many times
+    Faults,
+    /// Fuzz each target of fuzz/, or those named, and say how many executions there were
+    Fuzz(fuzz::Arguments),
+    /// Install what the tests need beyond Rust; what is there already is left alone
+    Setup,
+    /// Run the tests of memory and progress over a long stream
+    Soak,
+    /// Run everything that CI runs, but for the formatter and clippy
+    Test,
+    /// Check the repository's own rules
+    Tidy,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().command {
+        Command::Codegen => codegen::run(),
+        Command::Faults => test::long("faults::"),
+        Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Setup => setup::run(),
+        Command::Soak => test::long("soak::"),
+        Command::Test => test::run(),
+        Command::Tidy => tidy::run(),
+    }
+}

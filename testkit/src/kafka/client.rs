@@ -159,7 +159,7 @@ impl Broker {
     /// When the topic does not exist or cannot be read.
     pub fn read_all(&self, topic: &str) -> Result<Vec<Record>> {
         let mut reader = Reader::open(self, topic)?;
-        reader.to_end()?;
+        reader.read_to_end()?;
         Ok(reader.into_records())
     }
 
@@ -275,7 +275,7 @@ impl Reader {
     }
 
     /// Positions rather than offsets are compared: control records of transactions take offsets, too.
-    fn to_end(&mut self) -> Result<()> {
+    fn read_to_end(&mut self) -> Result<()> {
         let deadline = Instant::now() + CALL_LIMIT;
         loop {
             let positions = self.consumer.position()?;

@@ -1,0 +1,137 @@
+//! `cargo xtask test`: tests, documentation tests, licences and advisories, with one count at the end.
+//! Never hides a failure behind a later success.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{setup, shell};
+
+/// The variable that asks tests for their long form.
+const LONG: &str = "ISOLOG_LONG_TESTS";
+
+/// Passed and failed tests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Count {
+    passed: u64,
+    failed: u64,
+}
+
+/// Everything that CI runs but the formatter and clippy.
+///
+/// # Errors
+/// When anything failed.
+pub fn run() -> Result<()> {
+    setup::run()?;
+    let mut tests = shell::cargo();
+    tests.args(["test", "--workspace", "--no-fail-fast"]);
+    let (mut count, tests_passed) = counted(&mut tests)?;
+    for check in ["licenses", "bans", "sources"] {
+        count.add(shell::run(&mut deny(&["check", check])?).is_ok());
+    }
+    advisories(&mut count)?;
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if count.failed > 0 || !tests_passed {
+        bail!("not everything passed");
+    }
+    Ok(())
+}
+
+/// The tests of the scorer whose names start with `module`, in their long form.
+///
+/// # Errors
+/// When one failed, or none was found.
+pub fn long(module: &str) -> Result<()> {
+    setup::run()?;
+    let mut tests = shell::cargo();
+    tests.env(LONG, "1").args(["test", "-p", "scorer", "--test", "it", module, "--", "--nocapture"]);
+    let (count, passed) = counted(&mut tests)?;
+    println!("{} passed, {} failed", count.passed, count.failed);
+    if !passed || count.passed == 0 {
+        bail!("not everything passed, or no test's name starts with {module}");
+    }
+    Ok(())
+}
+
+impl Count {
+    fn add(&mut self, passed: bool) {
+        if passed {
+            self.passed += 1;
+        } else {
+            self.failed += 1;
+        }
+    }
+
+    /// `test result: ok. 3 passed; 0 failed; …`
+    fn read(&mut self, line: &str) {
+        let Some(result) = line.strip_prefix("test result: ") else { return };
+        let number = |word: &str| {
+            let (before, _) = result.split_once(word)?;
+            before.split_whitespace().next_back()?.parse::<u64>().ok()
+        };
+        self.passed += number(" passed").unwrap_or(0);
+        self.failed += number(" failed").unwrap_or(0);
+    }
+}
+
+/// Runs tests with their output shown, and adds up what each binary reports.
+fn counted(command: &mut Command) -> Result<(Count, bool)> {
+    let mut child =
+        command.stdout(Stdio::piped()).spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let output = child.stdout.take().context("no standard output")?;
+    let mut count = Count::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = String::from_utf8_lossy(&line?).into_owned();
+        println!("{line}");
+        count.read(&line);
+    }
+    Ok((count, child.wait()?.success()))
+}
+
+fn deny(arguments: &[&str]) -> Result<Command> {
+    let mut command = shell::command(setup::cargo_deny()?);
+    command.args(arguments);
+    Ok(command)
+}
+
+/// The advisories come from a database that cargo-deny clones: without a copy on this machine nothing can be said.
+fn advisories(count: &mut Count) -> Result<()> {
+    let home = match std::env::var_os("CARGO_HOME") {
+        Some(home) => home.into(),
+        None => std::env::home_dir().context("no home directory: set HOME")?.join(".cargo"),
+    };
+    let database = home.join("advisory-dbs");
+    if has_entries(&database) {
+        count.add(shell::run(&mut deny(&["--offline", "check", "advisories"])?).is_ok());
+    } else {
+        println!(
+            "ADVISORIES WERE NOT CHECKED: {} holds no database; where there is a network, `cargo deny fetch` gets it",
+            database.display()
+        );
+    }
+    Ok(())
+}
+
+fn has_entries(folder: &Path) -> bool {
+    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_results_of_all_test_binaries_are_added_up() {
+        let mut count = Count::default();
+        for line in [
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.01s",
+            "test tidy::result ... ok",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 3 filtered out; finished in 1.00s",
+        ] {
+            count.read(line);
+        }
+        assert_eq!(count, Count { passed: 13, failed: 2 });
+    }
+}
