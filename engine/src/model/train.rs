@@ -97,8 +97,9 @@ pub enum TrainError {
 pub struct SecondPass {}
 
 impl SecondPass {
-    /// Takes a batch of the same events again, for an exact distribution.
-    pub fn calibrate(&mut self, _events: &[LogEvent]) {
+    /// Takes a batch of the same events again, for an exact distribution; returns their scores in order, as the
+    /// finished model gives them.
+    pub fn calibrate(&mut self, _events: &[LogEvent]) -> Vec<f64> {
         todo!()
     }
 
