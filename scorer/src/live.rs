@@ -1,9 +1,27 @@
 //! The model in use, replaced while requests run: whoever scores takes one snapshot and keeps it for its batch.
+//! A file that cannot be used never takes the place of a model that can.
 
-use std::sync::Arc;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
-use engine::model::{Model, Threshold};
+use engine::model::{Contamination, Model, Threshold};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::ModelSettings;
+
+/// How often the model file is looked at.
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+/// Largest model file that is read. The largest model that training makes is far below it.
+const MAX_MODEL_BYTES: u64 = 1 << 30;
+
+/// Share of training lines above the threshold from which on it is worth a warning.
+const SUSPICIOUS_SHARE: f64 = 0.5;
 
 /// A model with the threshold that the settings derive from it.
 #[derive(Debug)]
@@ -12,20 +30,217 @@ pub struct Loaded {
     pub model: Model,
     /// Lines above it are anomalies.
     pub threshold: Threshold,
+    /// The setting that gave the threshold.
+    pub threshold_source: &'static str,
+    /// Where it was read from; `None` where it was trained in this process.
+    pub path: Option<PathBuf>,
+    /// When it came into use.
+    pub loaded_at: jiff::Timestamp,
+}
+
+impl Loaded {
+    /// A model with its threshold: ANOMALY_SCORE_THRESHOLD, else CONTAMINATION, else what it was trained with.
+    pub fn new(model: Model, settings: &ModelSettings, path: Option<PathBuf>) -> Self {
+        let (threshold, threshold_source) = match (settings.score_threshold, settings.contamination) {
+            (Some(score), _) => {
+                (Threshold { score, share: model.share_above(score) }, "ANOMALY_SCORE_THRESHOLD")
+            }
+            (None, Some(contamination)) => (model.threshold(contamination), "CONTAMINATION"),
+            (None, None) => {
+                let trained = trained_contamination(&model.provenance().contamination);
+                (model.threshold(trained), "the contamination it was trained with")
+            }
+        };
+        if threshold.share > SUSPICIOUS_SHARE {
+            tracing::warn!(
+                threshold = threshold.score,
+                share = threshold.share,
+                "{threshold_source} calls {:.1} % of the training lines anomalous; a greater threshold calls fewer",
+                threshold.share * 100.0,
+            );
+        }
+        Self { model, threshold, threshold_source, path, loaded_at: jiff::Timestamp::now() }
+    }
+}
+
+fn trained_contamination(written: &str) -> Contamination {
+    match written.trim().parse::<f64>() {
+        Ok(share) if share > 0.0 && share <= 0.5 => Contamination::Share(share),
+        _ => Contamination::Auto,
+    }
 }
 
 /// The model in use; empty until one is loaded.
 #[derive(Clone, Debug, Default)]
-pub struct LiveModel(Arc<ArcSwapOption<Loaded>>);
+pub struct LiveModel(Arc<Slot>);
+
+#[derive(Debug, Default)]
+struct Slot {
+    loaded: ArcSwapOption<Loaded>,
+    replaced: Notify,
+}
 
 impl LiveModel {
     /// The model in use now.
     pub fn get(&self) -> Option<Arc<Loaded>> {
-        self.0.load_full()
+        self.0.loaded.load_full()
     }
 
     /// Replaces it for everyone who asks from now on.
     pub fn set(&self, loaded: Loaded) {
-        self.0.store(Some(Arc::new(loaded)));
+        self.0.loaded.store(Some(Arc::new(loaded)));
+        self.0.replaced.notify_waiters();
     }
+
+    /// Waits until there is a model.
+    pub async fn wait(&self) -> Arc<Loaded> {
+        loop {
+            let replaced = self.0.replaced.notified();
+            if let Some(loaded) = self.get() {
+                return loaded;
+            }
+            replaced.await;
+        }
+    }
+}
+
+/// Why a model file cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("the model file {} {what}; {way_out}", path.display())]
+pub struct ModelError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub what: String,
+    /// What to do next.
+    pub way_out: &'static str,
+}
+
+const TRAIN: &str = "make one with `trainer` (it reads TRAIN_CSV and writes MODEL_PATH)";
+
+/// What came of reading the file again.
+#[derive(Debug)]
+pub struct Reloaded {
+    /// The model now in use.
+    pub loaded: Arc<Loaded>,
+    /// Whether it differs from the one before.
+    pub changed: bool,
+}
+
+/// Tells one state of a file from the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    modified: Option<SystemTime>,
+    size: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+        #[cfg(not(unix))]
+        let inode = 0;
+        Some(Self { modified: metadata.modified().ok(), size: metadata.len(), inode })
+    }
+}
+
+/// Called with each attempt to read the model file: whether it gave a model.
+pub type OnAttempt = Box<dyn Fn(bool) + Send + Sync>;
+
+/// Keeps a [`LiveModel`] equal to the model file.
+pub struct ModelFile {
+    live: LiveModel,
+    settings: ModelSettings,
+    tried: Mutex<Option<Stamp>>,
+    on_attempt: OnAttempt,
+}
+
+impl std::fmt::Debug for ModelFile {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ModelFile").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
+
+impl ModelFile {
+    /// Feeds `live` from the file of `settings`; nothing is read yet.
+    pub fn new(live: LiveModel, settings: ModelSettings, on_attempt: OnAttempt) -> Self {
+        Self { live, settings, tried: Mutex::new(None), on_attempt }
+    }
+
+    /// Reads the file and puts its model into use. Blocks; concurrent calls wait for each other.
+    ///
+    /// # Errors
+    /// The file cannot be used; the model in use stays.
+    pub fn reload(&self) -> Result<Reloaded, ModelError> {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        self.reload_locked(&mut tried)
+    }
+
+    /// Reads the file where it is another than at the last attempt.
+    fn reload_if_touched(&self) -> Option<Result<Reloaded, ModelError>> {
+        let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = Stamp::of(&self.settings.path)?;
+        (*tried != Some(stamp)).then(|| self.reload_locked(&mut tried))
+    }
+
+    fn reload_locked(&self, tried: &mut Option<Stamp>) -> Result<Reloaded, ModelError> {
+        // Taken before the bytes are read: a file that is replaced meanwhile is read once more, never once less.
+        *tried = Stamp::of(&self.settings.path);
+        let read = read_model(&self.settings.path);
+        (self.on_attempt)(read.is_ok());
+        let model = read?;
+        if let Some(loaded) = self.live.get().filter(|loaded| loaded.model.digest() == model.digest()) {
+            return Ok(Reloaded { loaded, changed: false });
+        }
+        self.live.set(Loaded::new(model, &self.settings, Some(self.settings.path.clone())));
+        match self.live.get() {
+            Some(loaded) => Ok(Reloaded { loaded, changed: true }),
+            None => Err(self.error("was unloaded while it was read".to_owned())),
+        }
+    }
+
+    fn error(&self, what: String) -> ModelError {
+        ModelError { path: self.settings.path.clone(), what, way_out: TRAIN }
+    }
+
+    /// Looks at the file every few seconds until `stop`, and says what came of each change.
+    pub async fn watch(self: Arc<Self>, stop: CancellationToken) {
+        let mut every = tokio::time::interval(WATCH_EVERY);
+        every.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        while stop.run_until_cancelled(every.tick()).await.is_some() {
+            let this = Arc::clone(&self);
+            match tokio::task::spawn_blocking(move || this.reload_if_touched()).await {
+                Ok(Some(Ok(reloaded))) if reloaded.changed => {
+                    tracing::info!(
+                        model = reloaded.loaded.model.digest(),
+                        threshold = reloaded.loaded.threshold.score,
+                        path = %self.settings.path.display(),
+                        "a new model is in use",
+                    );
+                }
+                Ok(Some(Err(error))) if self.live.get().is_some() => {
+                    tracing::error!("{error}; the model that was in use stays in use");
+                }
+                Ok(Some(Err(error))) => tracing::error!("{error}; still without a model"),
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "reading the model file failed"),
+            }
+        }
+    }
+}
+
+fn read_model(path: &Path) -> Result<Model, ModelError> {
+    let error = |what: String, way_out| ModelError { path: path.to_owned(), what, way_out };
+    let file = fs::File::open(path).map_err(|cause| error(format!("cannot be opened: {cause}"), TRAIN))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_MODEL_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|cause| error(format!("cannot be read: {cause}"), TRAIN))?;
+    if bytes.len() as u64 > MAX_MODEL_BYTES {
+        let what = format!("is larger than the {MAX_MODEL_BYTES} bytes that are allowed");
+        return Err(error(what, TRAIN));
+    }
+    engine::artifact::from_bytes(&bytes).map_err(|cause| error(format!("cannot be used: {cause}"), TRAIN))
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use engine::decode::Rejected;
 use engine::event::{EventTime, LogEvent};
 use engine::id::Coordinates;
 use tokio::sync::mpsc;
@@ -65,13 +66,20 @@ pub enum Body {
         /// The encoded record.
         bytes: Bytes,
     },
+    /// A record that its server could not read (OTLP): to be counted and dead-lettered like any other.
+    Rejected {
+        /// Why.
+        rejected: Rejected,
+        /// The encoded record.
+        bytes: Bytes,
+    },
 }
 
 impl Body {
     /// The bytes that the id is made of and that a dead letter shows.
     pub fn bytes(&self) -> &Bytes {
         match self {
-            Self::Raw(bytes) | Self::Decoded { bytes, .. } => bytes,
+            Self::Raw(bytes) | Self::Decoded { bytes, .. } | Self::Rejected { bytes, .. } => bytes,
         }
     }
 }

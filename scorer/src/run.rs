@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::anomaly::AnomalyFeed;
 use crate::config::{Flags, Settings};
-use crate::live::LiveModel;
+use crate::live::{LiveModel, ModelFile};
 use crate::metrics::{Health, Metrics};
 use crate::record::Intake;
 
@@ -26,6 +26,8 @@ pub struct App {
     pub settings: Arc<Settings>,
     /// The model in use.
     pub model: LiveModel,
+    /// The file it comes from; `None` where it was trained in this process.
+    pub model_file: Option<Arc<ModelFile>>,
     /// Counters.
     pub metrics: Metrics,
     /// Readiness and liveness.

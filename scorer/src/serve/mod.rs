@@ -1,18 +1,38 @@
-//! The servers: gRPC with OTLP, HTTP.
+//! The servers: gRPC with OTLP, HTTP with page, metrics and health. They read what the rooms share and hand records
+//! to the pipeline; they score nothing for it.
+
+mod grpc;
+mod http;
+mod otlp;
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use crate::run::App;
 
 /// The servers of a running process.
 #[derive(Debug)]
-pub struct Servers {}
+pub struct Servers {
+    /// Where HTTP listens; `None` where it is off.
+    pub http: Option<SocketAddr>,
+    /// Where gRPC listens; `None` where it is off.
+    pub grpc: Option<SocketAddr>,
+    tasks: JoinSet<anyhow::Result<()>>,
+}
 
 impl Servers {
     /// Waits until all servers stopped; they do so when `App::stop` is cancelled.
     ///
     /// # Errors
     /// A server failed.
-    pub async fn stopped(self) -> anyhow::Result<()> {
-        todo!()
+    pub async fn stopped(mut self) -> anyhow::Result<()> {
+        while let Some(ended) = self.tasks.join_next().await {
+            ended.context("a server ended abnormally")??;
+        }
+        Ok(())
     }
 }
 
@@ -20,6 +40,46 @@ impl Servers {
 ///
 /// # Errors
 /// An address cannot be bound, a certificate cannot be read.
-pub async fn start(_app: &App) -> anyhow::Result<Servers> {
-    todo!()
+pub async fn start(app: &App) -> anyhow::Result<Servers> {
+    let serve = &app.settings.serve;
+    let http = bind("HTTP_ADDR", serve.http).await?;
+    let grpc = bind("GRPC_ADDR", serve.grpc).await?;
+    start_on(app, http, grpc).await
+}
+
+/// As [`start`], on listeners that are bound already.
+///
+/// # Errors
+/// A certificate cannot be read.
+pub async fn start_on(
+    app: &App,
+    http: Option<TcpListener>,
+    grpc: Option<TcpListener>,
+) -> anyhow::Result<Servers> {
+    let address = |listener: &Option<TcpListener>| listener.as_ref().and_then(|it| it.local_addr().ok());
+    let mut servers = Servers { http: address(&http), grpc: address(&grpc), tasks: JoinSet::new() };
+    if let Some(listener) = grpc {
+        let tls = app.settings.serve.grpc_tls.is_some();
+        servers.tasks.spawn(grpc::server(app, listener).await?);
+        tracing::info!(address = ?servers.grpc, tls, "gRPC and OTLP are served");
+    }
+    if let Some(listener) = http {
+        servers.tasks.spawn(http::server(app.clone(), listener));
+        tracing::info!(address = ?servers.http, "HTTP is served");
+    }
+    Ok(servers)
+}
+
+/// Binds the address of a setting; `None` stays `None`.
+///
+/// # Errors
+/// Says which setting, which address and the way out.
+pub async fn bind(setting: &str, address: Option<SocketAddr>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(address) = address else { return Ok(None) };
+    let listener = TcpListener::bind(address).await.with_context(|| {
+        format!(
+            "{setting} = {address} cannot be listened on: set {setting} to a free address (port 0 takes any)"
+        )
+    })?;
+    Ok(Some(listener))
 }

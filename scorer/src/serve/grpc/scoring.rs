@@ -1,0 +1,225 @@
+//! The service `isolog.v1.ScoringService`. Reads the model in use; learns, stores and alerts nothing.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
+use engine::event::{EventTime, Limits, LogEvent};
+use engine::model::Scratch;
+use futures_util::{Stream, StreamExt, stream};
+use proto::v1;
+use proto::v1::line::Content;
+use proto::v1::line_result::Outcome;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::convert;
+use crate::live::{LiveModel, Loaded, ModelFile};
+
+/// Most lines of one batch: a message of the largest size could otherwise hold millions of empty ones.
+pub const MAX_BATCH_LINES: usize = 10_000;
+
+thread_local! {
+    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+}
+
+/// Scores for peers.
+#[derive(Clone)]
+pub struct Scoring {
+    live: LiveModel,
+    file: Option<Arc<ModelFile>>,
+    decoder: Decoder,
+    limits: Limits,
+    stop: CancellationToken,
+    batches: Arc<Semaphore>,
+}
+
+impl Scoring {
+    /// Scores with the model in `live`; `file` is read again on `ReloadModel`, open streams end at `stop`.
+    pub fn new(
+        live: LiveModel,
+        file: Option<Arc<ModelFile>>,
+        decoder: Decoder,
+        limits: Limits,
+        stop: CancellationToken,
+    ) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { live, file, decoder, limits, stop, batches: Arc::new(Semaphore::new(cores)) }
+    }
+
+    fn model(&self) -> Result<Arc<Loaded>, Status> {
+        self.live.get().ok_or_else(|| {
+            Status::unavailable("no model is loaded yet; train one with `trainer`, it is taken up by itself")
+        })
+    }
+
+    fn events(&self, line: Option<v1::Line>) -> Result<Vec<LogEvent>, Rejected> {
+        let no_line = || Rejected {
+            reason: RejectReason::Empty,
+            detail: "the request holds no line; set one of line.text, line.raw and line.event".to_owned(),
+        };
+        let line = line.ok_or_else(no_line)?;
+        let received = match line.received_at {
+            Some(time) => convert::time_of(time, "line.received_at")?,
+            None => EventTime::from_micros(jiff::Timestamp::now().as_microsecond()),
+        };
+        let service = Some(line.service).filter(|service| !service.is_empty());
+        let context = RecordContext { transport_time: received, service: service.as_deref() };
+        let mut events = Vec::new();
+        match line.content.ok_or_else(no_line)? {
+            Content::Text(text) => self.decoder.decode(text.as_bytes(), context, &mut events)?,
+            Content::Raw(bytes) => self.decoder.decode(&bytes, context, &mut events)?,
+            Content::Event(event) => {
+                let mut event = convert::event_of(event, received, self.limits)?;
+                if event.service.is_empty() {
+                    event.service = service.unwrap_or_default();
+                }
+                events.push(event);
+            }
+        }
+        Ok(events)
+    }
+
+    fn score_line(
+        &self,
+        loaded: &Loaded,
+        line: Option<v1::Line>,
+        explain: v1::Explain,
+    ) -> Result<Vec<v1::ScoredEvent>, Rejected> {
+        let events = self.events(line)?;
+        Ok(SCRATCH.with_borrow_mut(|scratch| {
+            events.into_iter().map(|event| score_event(loaded, event, explain, scratch)).collect()
+        }))
+    }
+
+    fn line_result(&self, loaded: &Loaded, line: Option<v1::Line>, explain: v1::Explain) -> v1::LineResult {
+        let outcome = match self.score_line(loaded, line, explain) {
+            Ok(events) => Outcome::Scored(v1::ScoredLine { events }),
+            Err(rejected) => Outcome::Rejection(convert::rejection(rejected)),
+        };
+        v1::LineResult { outcome: Some(outcome) }
+    }
+
+    fn stream_answer(&self, request: v1::ScoreStreamRequest) -> Result<v1::ScoreStreamResponse, Status> {
+        let loaded = self.model()?;
+        let explain = request.explain();
+        let result = Some(self.line_result(&loaded, request.line, explain));
+        Ok(v1::ScoreStreamResponse { id: request.id, result, model: Some(convert::model_ref(&loaded)) })
+    }
+}
+
+fn score_event(
+    loaded: &Loaded,
+    event: LogEvent,
+    explain: v1::Explain,
+    scratch: &mut Scratch,
+) -> v1::ScoredEvent {
+    let score = loaded.model.score(&event, scratch);
+    let anomaly = score.score > loaded.threshold.score;
+    let wanted = match explain {
+        v1::Explain::All => true,
+        v1::Explain::None => false,
+        v1::Explain::Anomalies | v1::Explain::Unspecified => anomaly,
+    };
+    let explanation = wanted.then(|| loaded.model.explain(&event, scratch));
+    convert::scored_event(event, score, anomaly, explanation)
+}
+
+#[tonic::async_trait]
+impl v1::scoring_service_server::ScoringService for Scoring {
+    async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
+        let request = request.into_inner();
+        let loaded = self.model()?;
+        let explain = request.explain();
+        let mut events = self
+            .score_line(&loaded, request.line, explain)
+            .map_err(|rejected| Status::invalid_argument(rejected.to_string()))?;
+        match (events.pop(), events.len()) {
+            (Some(event), 0) => Ok(Response::new(v1::ScoreResponse {
+                result: Some(event),
+                model: Some(convert::model_ref(&loaded)),
+            })),
+            (None, _) => Err(Status::invalid_argument("the record holds no event")),
+            (Some(_), others) => Err(Status::invalid_argument(format!(
+                "the record holds {} events, Score answers one; use ScoreBatch, which answers each",
+                others + 1
+            ))),
+        }
+    }
+
+    async fn score_batch(
+        &self,
+        request: Request<v1::ScoreBatchRequest>,
+    ) -> Result<Response<v1::ScoreBatchResponse>, Status> {
+        let request = request.into_inner();
+        let found = request.lines.len();
+        if found > MAX_BATCH_LINES {
+            return Err(Status::invalid_argument(format!(
+                "the batch holds {found} lines; at most {MAX_BATCH_LINES} are allowed: send several batches"
+            )));
+        }
+        let loaded = self.model()?;
+        let explain = request.explain();
+        let _turn =
+            self.batches.acquire().await.map_err(|_| Status::unavailable("the server is stopping"))?;
+        let this = self.clone();
+        let scored = tokio::task::spawn_blocking(move || {
+            let lines = request.lines.into_iter();
+            let results = lines.map(|line| this.line_result(&loaded, Some(line), explain)).collect();
+            v1::ScoreBatchResponse { results, model: Some(convert::model_ref(&loaded)) }
+        });
+        let response = scored.await.map_err(|error| Status::internal(format!("scoring failed: {error}")))?;
+        Ok(Response::new(response))
+    }
+
+    type ScoreStreamStream = Pin<Box<dyn Stream<Item = Result<v1::ScoreStreamResponse, Status>> + Send>>;
+
+    async fn score_stream(
+        &self,
+        request: Request<Streaming<v1::ScoreStreamRequest>>,
+    ) -> Result<Response<Self::ScoreStreamStream>, Status> {
+        let open = Some((request.into_inner(), self.clone()));
+        Ok(Response::new(Box::pin(stream::unfold(open, |open| async move {
+            let (mut lines, this) = open?;
+            tokio::select! {
+                biased;
+                () = this.stop.cancelled() => {
+                    let status = Status::unavailable("the server is stopping; send the unanswered lines again");
+                    Some((Err(status), None))
+                }
+                line = lines.next() => match line? {
+                    Ok(line) => Some((this.stream_answer(line), Some((lines, this)))),
+                    Err(status) => Some((Err(status), None)),
+                },
+            }
+        }))))
+    }
+
+    async fn get_model_info(
+        &self,
+        _request: Request<v1::GetModelInfoRequest>,
+    ) -> Result<Response<v1::GetModelInfoResponse>, Status> {
+        let loaded = self.model()?;
+        Ok(Response::new(v1::GetModelInfoResponse { info: Some(convert::model_info(&loaded)) }))
+    }
+
+    async fn reload_model(
+        &self,
+        _request: Request<v1::ReloadModelRequest>,
+    ) -> Result<Response<v1::ReloadModelResponse>, Status> {
+        let file = self.file.clone().ok_or_else(|| {
+            Status::failed_precondition("the model was trained in this process; there is no file to read")
+        })?;
+        let reloaded = tokio::task::spawn_blocking(move || file.reload())
+            .await
+            .map_err(|error| Status::internal(format!("reading the model failed: {error}")))?
+            .map_err(|error| {
+                tracing::error!("{error}");
+                Status::failed_precondition(error.to_string())
+            })?;
+        let info = Some(convert::model_info(&reloaded.loaded));
+        Ok(Response::new(v1::ReloadModelResponse { info, changed: reloaded.changed }))
+    }
+}
