@@ -119,12 +119,14 @@ pub struct Limits {
     pub max_line_bytes: usize,
     /// Most attributes of one event (default 256).
     pub max_attributes: usize,
-    /// Deepest nesting of one record (default 32).
+    /// Deepest nesting of one record (default 32, at most 256 is honoured).
     pub max_depth: usize,
+    /// Most events that one batch record (a JSON array, an OTLP export) may hold (default 32 768).
+    pub max_events: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_line_bytes: 1 << 20, max_attributes: 256, max_depth: 32 }
+        Self { max_line_bytes: 1 << 20, max_attributes: 256, max_depth: 32, max_events: 1 << 15 }
     }
 }

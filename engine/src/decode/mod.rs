@@ -1,9 +1,22 @@
 //! Bytes of one record become log events. One file per input shape, registered in [`DECODERS`]; no shape keeps
 //! state between records, so the order, batch and partition of records never change what one decodes to.
 
-use std::fmt;
+pub mod csv;
+mod fields;
+mod json;
+pub mod level;
+mod plain;
+mod reject;
+mod settings;
+mod shape;
+pub(crate) mod time;
 
-use crate::event::{EventTime, Limits, LogEvent};
+pub use reject::{RejectReason, Rejected};
+pub use settings::{DecodeSettings, FieldNames, PatternError, UserPattern};
+pub use shape::{DECODERS, Decoded, Record, Scope, Shape};
+
+use crate::event::{EventTime, LogEvent};
+use settings::NameTable;
 
 /// What the transport knows of a record.
 #[derive(Clone, Copy, Debug, Default)]
@@ -14,97 +27,56 @@ pub struct RecordContext<'a> {
     pub service: Option<&'a str>,
 }
 
-/// Why a record was not accepted. `as_str` is the value of the metric's `reason` label.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum RejectReason {
-    /// Nothing but white space.
-    Empty,
-    /// Longer than `max_line_bytes`.
-    TooLong,
-    /// Not valid UTF-8.
-    InvalidUtf8,
-    /// Looks like JSON, or must be, and is not.
-    InvalidJson,
-    /// Nested deeper than `max_depth`.
-    TooDeep,
-    /// More fields than `max_attributes`.
-    TooManyAttributes,
-    /// No text that could be the message.
-    NoMessage,
-    /// A time field that is not a time.
-    InvalidTime,
-    /// A CSV row with another number of columns than its header.
-    WrongColumnCount,
-    /// Not of the shape that was set, or a malformed record of it.
-    Malformed,
-}
-
-impl RejectReason {
-    /// Every reason.
-    pub const ALL: [Self; 10] = [
-        Self::Empty,
-        Self::TooLong,
-        Self::InvalidUtf8,
-        Self::InvalidJson,
-        Self::TooDeep,
-        Self::TooManyAttributes,
-        Self::NoMessage,
-        Self::InvalidTime,
-        Self::WrongColumnCount,
-        Self::Malformed,
-    ];
-
-    /// The reason in snake case.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Empty => "empty",
-            Self::TooLong => "too_long",
-            Self::InvalidUtf8 => "invalid_utf8",
-            Self::InvalidJson => "invalid_json",
-            Self::TooDeep => "too_deep",
-            Self::TooManyAttributes => "too_many_attributes",
-            Self::NoMessage => "no_message",
-            Self::InvalidTime => "invalid_time",
-            Self::WrongColumnCount => "wrong_column_count",
-            Self::Malformed => "malformed",
-        }
-    }
-}
-
-/// A record that was not accepted, with a sentence that says what was found and what is allowed.
+/// A shape's name that [`DECODERS`] does not have.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{reason}: {detail}")]
-pub struct Rejected {
-    /// The class of the fault.
-    pub reason: RejectReason,
-    /// What was found, what is allowed.
-    pub detail: String,
-}
-
-impl fmt::Display for RejectReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// How records are read: limits, field names and, where it is known, the shape.
-#[derive(Clone, Debug, Default)]
-pub struct DecodeSettings {
-    /// Bounds on one record.
-    pub limits: Limits,
+#[error("unknown format `{name}`; known are: {known}")]
+pub struct UnknownFormat {
+    /// As it was given.
+    pub name: String,
+    /// Every name, separated by commas.
+    pub known: String,
 }
 
 /// Decodes records by settings; cheap to share between threads.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Decoder {
     settings: DecodeSettings,
+    names: NameTable,
+    format: Option<&'static dyn Shape>,
+}
+
+impl Default for Decoder {
+    fn default() -> Self {
+        let settings = DecodeSettings::default();
+        Self { names: NameTable::new(&settings.names), format: None, settings }
+    }
 }
 
 impl Decoder {
-    /// A decoder for these settings.
+    /// A decoder for these settings; a `format` that [`DECODERS`] does not have is taken as not set (check it with
+    /// [`Decoder::checked`] where a person wrote it).
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { settings }
+        let format = settings.format.as_deref().and_then(shape::by_name);
+        Self { names: NameTable::new(&settings.names), format, settings }
+    }
+
+    /// As [`Decoder::new`].
+    ///
+    /// # Errors
+    /// `format` names no shape of [`DECODERS`].
+    pub fn checked(settings: DecodeSettings) -> Result<Self, UnknownFormat> {
+        match settings.format.as_deref() {
+            Some(name) if shape::by_name(name).is_none() => {
+                let known: Vec<_> = DECODERS.iter().map(|shape| shape.name()).collect();
+                Err(UnknownFormat { name: name.to_owned(), known: known.join(", ") })
+            }
+            _ => Ok(Self::new(settings)),
+        }
+    }
+
+    /// The settings that this decoder was made with.
+    pub fn settings(&self) -> &DecodeSettings {
+        &self.settings
     }
 
     /// Decodes one record and appends its events (one, or several for a batch shape such as OTLP) to `out`.
@@ -113,11 +85,49 @@ impl Decoder {
     /// The record is not accepted; `out` is then as it was.
     pub fn decode(
         &self,
-        _record: &[u8],
-        _context: RecordContext<'_>,
-        _out: &mut Vec<LogEvent>,
+        record: &[u8],
+        context: RecordContext<'_>,
+        out: &mut Vec<LogEvent>,
     ) -> Result<(), Rejected> {
-        let _ = &self.settings;
-        todo!()
+        let before = out.len();
+        let result = self.decode_record(record, context, out);
+        if result.is_err() {
+            out.truncate(before);
+        }
+        result
+    }
+
+    fn decode_record(
+        &self,
+        bytes: &[u8],
+        context: RecordContext<'_>,
+        out: &mut Vec<LogEvent>,
+    ) -> Result<(), Rejected> {
+        let limit = self.settings.limits.max_line_bytes;
+        if bytes.len() > limit {
+            return Err(Rejected::new(
+                RejectReason::TooLong,
+                format!("the record has {} bytes, at most {limit} are allowed", bytes.len()),
+            ));
+        }
+        if bytes.iter().all(u8::is_ascii_whitespace) {
+            return Err(Rejected::new(RejectReason::Empty, "the record holds nothing but white space"));
+        }
+        let scope = Scope::new(self, context);
+        let record = Record::new(bytes);
+        if let Some(format) = self.format {
+            return match format.decode(&record, &scope, out)? {
+                Decoded::Yes => Ok(()),
+                Decoded::No => Err(Rejected::new(
+                    RejectReason::Malformed,
+                    format!(
+                        "the record is not of the format `{}` that is set: {}",
+                        format.name(),
+                        format.doc()
+                    ),
+                )),
+            };
+        }
+        shape::find_and_decode(&record, &scope, out)
     }
 }

@@ -1,0 +1,112 @@
+//! Any line of text: the time, level and component at its head are recognised (log4j, logback, Python logging,
+//! Spring Boot, Rust's and Go's loggers, databases), the rest is the message. Takes whatever no other shape took.
+
+mod head;
+
+use super::fields;
+use super::level;
+use super::reject::Rejected;
+use super::shape::{Decoded, Record, Scope, Shape, find_and_decode};
+use crate::event::{Level, LogEvent, TimeSource};
+
+pub(super) use head::Head;
+
+/// See the module.
+pub(super) struct Plain;
+
+impl Shape for Plain {
+    fn name(&self) -> &'static str {
+        "plain"
+    }
+
+    fn doc(&self) -> &'static str {
+        "a line of text; a time, a level and a component at its head are recognised"
+    }
+
+    fn sniff(&self, _record: &Record<'_>) -> bool {
+        true
+    }
+
+    fn decode(
+        &self,
+        record: &Record<'_>,
+        scope: &Scope<'_>,
+        out: &mut Vec<LogEvent>,
+    ) -> Result<Decoded, Rejected> {
+        let text = record.text()?;
+        let event = event(text, &Head::of(text), scope);
+        fields::check(&event, scope)?;
+        out.push(event);
+        Ok(Decoded::Yes)
+    }
+}
+
+fn event(text: &str, head: &Head<'_>, scope: &Scope<'_>) -> LogEvent {
+    let context = scope.context;
+    let time =
+        head.time.and_then(|written| written.resolve(context.transport_time, scope.settings().utc_offset_s));
+    let (message, trailing_service) = match head.service {
+        None => logger_at_the_end(head.message),
+        Some(_) => (head.message, None),
+    };
+    LogEvent {
+        timestamp: time.unwrap_or(context.transport_time),
+        time_source: if time.is_some() { TimeSource::Record } else { TimeSource::Transport },
+        service: head.service.or(trailing_service).or(context.service).unwrap_or_default().to_owned(),
+        level: head.level.or_else(|| level_of_message(head.message)),
+        message: if message.is_empty() { text.trim() } else { message }.to_owned(),
+        attributes: head
+            .attributes
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect(),
+    }
+}
+
+/// log4j's `%m (%c)`: `started (kafka.server.KafkaServer)`.
+fn logger_at_the_end(message: &str) -> (&str, Option<&str>) {
+    let found = message.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
+    match found {
+        Some((before, logger))
+            if logger.matches('.').count() > 1 && head::is_component(logger) && !before.contains('\n') =>
+        {
+            (before.trim_end(), Some(logger))
+        }
+        _ => (message, None),
+    }
+}
+
+/// A level that the message itself begins with, as in `error: no such user`; the text keeps it.
+pub(super) fn level_of_message(message: &str) -> Option<Level> {
+    let word = message.split([':', ' ']).next().unwrap_or_default();
+    message[word.len()..].starts_with(':').then(|| level::from_word(word)).flatten()
+}
+
+/// Reads the message of a record that names no level as a line of its own, as log shippers leave it. What the line
+/// says of time, level and service completes the record; a line in no known shape changes nothing.
+pub(super) fn read_message(event: &mut LogEvent, scope: &Scope<'_>) {
+    let context = super::RecordContext { transport_time: event.timestamp, service: None };
+    let Some(inner) = scope.inner(context) else { return };
+    let mut found = Vec::new();
+    if find_and_decode(&Record::of_text(&event.message), &inner, &mut found).is_err() || found.len() != 1 {
+        return;
+    }
+    let Some(line) = found.pop() else { return };
+    if line.level.is_none() && line.time_source == TimeSource::Transport {
+        return;
+    }
+    if line.time_source == TimeSource::Record {
+        event.timestamp = line.timestamp;
+        event.time_source = TimeSource::Record;
+    }
+    event.level = line.level;
+    event.message = line.message;
+    if event.service.is_empty() || scope.context.service == Some(&event.service) {
+        if !line.service.is_empty() {
+            event.service = line.service;
+        }
+    } else if !line.service.is_empty() {
+        event.attributes.push(("component".to_owned(), line.service));
+    }
+    event.attributes.extend(line.attributes);
+}

@@ -1,0 +1,184 @@
+//! How records are read: limits, field names, a fixed shape, the zone of times without one.
+//! Never reads the environment; programs fill it.
+
+use regex::Regex;
+
+use crate::event::Limits;
+
+/// Which names hold which part of a record. The first name of a list that a record has wins. A name in lower
+/// case matches any case; a name with a capital letter matches exactly. Nested names are joined by dots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldNames {
+    /// When it happened.
+    pub time: Vec<String>,
+    /// Its severity, a word or a number.
+    pub level: Vec<String>,
+    /// Its severity as an OpenTelemetry number, 1–24.
+    pub severity_number: Vec<String>,
+    /// Who wrote it.
+    pub service: Vec<String>,
+    /// The text.
+    pub message: Vec<String>,
+    /// Objects, or texts that hold one, that wrap the record proper.
+    pub unwrap: Vec<String>,
+    /// Web access: the client's address.
+    pub ip: Vec<String>,
+    /// Web access: the request method.
+    pub method: Vec<String>,
+    /// Web access: the address asked for.
+    pub url: Vec<String>,
+    /// Web access: the HTTP status.
+    pub status: Vec<String>,
+}
+
+impl Default for FieldNames {
+    fn default() -> Self {
+        Self {
+            time: names("@timestamp timestamp time date eventTime ts datetime @t __REALTIME_TIMESTAMP"),
+            level: names(
+                "level log.level severity severity_text lvl severityText loglevel levelname level_name @l \
+                 log.syslog.severity.name PRIORITY",
+            ),
+            severity_number: names("severity_number severityNumber"),
+            service: names(
+                "service.name service app application container_name job resource.service.name \
+                 kubernetes.container_name kubernetes.container.name container.name service_name app_name appname \
+                 programname syslog_identifier process.name _SYSTEMD_UNIT logger logger_name log.logger",
+            ),
+            message: names(
+                "message msg log body payload short_message renderedmessage @m @mt event.original text \
+                 error.message",
+            ),
+            unwrap: names("payload message"),
+            ip: names("ip client_ip remote_addr clientip client.ip remote_ip source.ip"),
+            method: names("method request_method http.method http.request.method verb"),
+            url: names("url path uri request_uri http.url url.path url.original request.path"),
+            status: names("status status_code http.status_code http.response.status_code response code"),
+        }
+    }
+}
+
+fn names(list: &str) -> Vec<String> {
+    list.split_whitespace().map(str::to_owned).collect()
+}
+
+/// A shape of the user's own: a regular expression whose named groups are the fields.
+#[derive(Clone, Debug)]
+pub struct UserPattern(Regex);
+
+/// Why a pattern of the user cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The expression itself is faulty.
+    #[error("the pattern `{pattern}` is not a regular expression: {detail}")]
+    Syntax {
+        /// As it was given.
+        pattern: String,
+        /// What the parser says.
+        detail: String,
+    },
+    /// No group has a name.
+    #[error(
+        "the pattern `{pattern}` has no named group; name at least one, \
+         as in `(?P<timestamp>\\S+) (?P<level>\\w+) (?P<message>.*)`"
+    )]
+    NoNamedGroup {
+        /// As it was given.
+        pattern: String,
+    },
+}
+
+impl UserPattern {
+    /// Compiles a pattern; compiled size is bounded to 1 MiB.
+    ///
+    /// # Errors
+    /// It is not a regular expression, is too large, or has no named group.
+    pub fn new(pattern: &str) -> Result<Self, PatternError> {
+        let regex = regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
+            PatternError::Syntax { pattern: pattern.to_owned(), detail: error.to_string() }
+        })?;
+        if regex.capture_names().flatten().next().is_none() {
+            return Err(PatternError::NoNamedGroup { pattern: pattern.to_owned() });
+        }
+        Ok(Self(regex))
+    }
+
+    pub(super) fn regex(&self) -> &Regex {
+        &self.0
+    }
+}
+
+/// How records are read: limits, field names and, where it is known, the shape.
+#[derive(Clone, Debug, Default)]
+pub struct DecodeSettings {
+    /// Bounds on one record.
+    pub limits: Limits,
+    /// Which names hold which part of a record.
+    pub names: FieldNames,
+    /// The name of the one shape to expect (see [`super::DECODERS`]); `None` finds it for each record.
+    pub format: Option<String>,
+    /// A shape of the user's own, tried before all others.
+    pub pattern: Option<UserPattern>,
+    /// Seconds east of UTC for times that are written without a zone (default 0).
+    pub utc_offset_s: i32,
+}
+
+/// A list of names, ready to be looked up.
+#[derive(Clone, Debug)]
+pub(super) struct Names(Vec<(Box<str>, bool)>);
+
+impl Names {
+    fn new(list: &[String]) -> Self {
+        let exact = |name: &String| name.bytes().any(|byte| byte.is_ascii_uppercase());
+        Self(list.iter().map(|name| (name.as_str().into(), exact(name))).collect())
+    }
+
+    /// Whether a field's name is the one at `rank` of the list.
+    pub(super) fn is(&self, rank: usize, name: &str) -> bool {
+        self.0.get(rank).is_some_and(|(listed, exact)| {
+            listed.len() == name.len()
+                && if *exact { **listed == *name } else { listed.eq_ignore_ascii_case(name) }
+        })
+    }
+
+    /// Whether the list holds a field's name.
+    pub(super) fn holds(&self, name: &str) -> bool {
+        (0..self.0.len()).any(|rank| self.is(rank, name))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| &**name)
+    }
+}
+
+/// [`FieldNames`], ready to be looked up.
+#[derive(Clone, Debug)]
+pub(super) struct NameTable {
+    pub time: Names,
+    pub level: Names,
+    pub severity_number: Names,
+    pub service: Names,
+    pub message: Names,
+    pub unwrap: Names,
+    pub ip: Names,
+    pub method: Names,
+    pub url: Names,
+    pub status: Names,
+}
+
+impl NameTable {
+    pub(super) fn new(names: &FieldNames) -> Self {
+        Self {
+            time: Names::new(&names.time),
+            level: Names::new(&names.level),
+            severity_number: Names::new(&names.severity_number),
+            service: Names::new(&names.service),
+            message: Names::new(&names.message),
+            unwrap: Names::new(&names.unwrap),
+            ip: Names::new(&names.ip),
+            method: Names::new(&names.method),
+            url: Names::new(&names.url),
+            status: Names::new(&names.status),
+        }
+    }
+}
