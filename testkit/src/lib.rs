@@ -2,14 +2,21 @@
 //! Never a stand-in for one, and never part of a program that is shipped.
 
 #[cfg(feature = "servers")]
+pub mod connect;
+#[cfg(feature = "servers")]
 pub mod kafka;
 #[cfg(feature = "servers")]
 pub mod port;
 #[cfg(feature = "servers")]
 pub mod process;
+#[cfg(feature = "servers")]
+pub mod python;
+#[cfg(feature = "servers")]
+pub mod rsyslog;
 pub mod tools;
 #[cfg(feature = "servers")]
 pub mod workdir;
 
 #[cfg(feature = "servers")]
 pub use port::free_port;
+pub use tools::long_tests;

@@ -66,3 +66,11 @@ pub fn cache_dir() -> Result<PathBuf> {
     };
     Ok(base.join("isolog"))
 }
+
+/// Whether fault and soak tests are to take their long form, as `cargo xtask faults` and `cargo xtask soak` ask.
+pub fn long_tests() -> bool {
+    std::env::var_os(LONG_TESTS).is_some_and(|value| value == "1")
+}
+
+/// The variable behind [`long_tests`].
+pub const LONG_TESTS: &str = "ISOLOG_LONG_TESTS";

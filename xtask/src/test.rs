@@ -7,10 +7,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::{setup, shell};
+use testkit::tools::LONG_TESTS;
 
-/// The variable that asks tests for their long form.
-const LONG: &str = "ISOLOG_LONG_TESTS";
+use crate::{setup, shell};
 
 /// Passed and failed tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub fn run() -> Result<()> {
 pub fn long(module: &str) -> Result<()> {
     setup::run()?;
     let mut tests = shell::cargo();
-    tests.env(LONG, "1").args(["test", "-p", "scorer", "--test", "it", module, "--", "--nocapture"]);
+    tests.env(LONG_TESTS, "1").args(["test", "-p", "scorer", "--test", "it", module, "--", "--nocapture"]);
     let (count, passed) = counted(&mut tests)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     if !passed || count.passed == 0 {

@@ -28,7 +28,7 @@ pub fn install() -> Result<()> {
     let partial = target.with_extension("partial");
     let _ = std::fs::remove_dir_all(&partial);
     let mut maven = shell::command("mvn");
-    maven.args(["--quiet", "--batch-mode", "--file", "testkit/kafka/pom.xml", COPY]);
+    maven.args(["--quiet", "--batch-mode", "-Dstyle.color=never", "--file", "testkit/kafka/pom.xml", COPY]);
     maven.arg(format!("-DoutputDirectory={}", partial.display()));
     shell::run(&mut maven)?;
     compare(&partial, &expected(tools::KAFKA.list)?)?;
