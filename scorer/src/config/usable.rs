@@ -248,8 +248,9 @@ impl Reader<'_> {
             max_line_bytes: self.number("MAX_LINE_BYTES", 64..=67_108_864)?,
             max_attributes: self.number("MAX_ATTRIBUTES", 1..=65_536)?,
             max_depth: self.number("MAX_DEPTH", 1..=128)?,
+            ..Limits::default()
         };
-        Some(DecodeSettings { limits })
+        Some(DecodeSettings { limits, ..DecodeSettings::default() })
     }
 
     fn model(&mut self) -> Option<ModelSettings> {
