@@ -102,7 +102,7 @@ fn advisories(count: &mut Count) -> Result<()> {
         None => std::env::home_dir().context("no home directory: set HOME")?.join(".cargo"),
     };
     let database = home.join("advisory-dbs");
-    if has_entries(&database) {
+    if has_clone(&database) {
         count.add(shell::run(&mut deny(&["--offline", "check", "advisories"])?).is_ok());
     } else {
         println!(
@@ -113,8 +113,10 @@ fn advisories(count: &mut Count) -> Result<()> {
     Ok(())
 }
 
-fn has_entries(folder: &Path) -> bool {
-    std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+/// cargo-deny leaves a lock file even where it could not clone.
+fn has_clone(folder: &Path) -> bool {
+    let mut entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.any(|entry| entry.path().join(".git").exists())
 }
 
 #[cfg(test)]
