@@ -180,6 +180,8 @@ pub struct ServeSettings {
     pub grpc: Option<SocketAddr>,
     /// TLS of gRPC.
     pub grpc_tls: Option<TlsFiles>,
+    /// Token that callers of dashboard and API must send; without one they are answered on loopback only.
+    pub http_token: Option<Secret>,
     /// Token that gRPC callers must send.
     pub grpc_token: Option<Secret>,
     /// Largest gRPC message in bytes.

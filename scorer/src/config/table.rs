@@ -121,6 +121,7 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Output, "DEAD_LETTER_TOPIC", "isolog_dead_letters", "a topic name, or empty for off", "Topic that gets the records that could not be read, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "DEAD_LETTER_FILE", "", "a path", "File that gets the records that could not be read, as JSON lines."),
     Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
+    Setting::new(Group::Serve, "HTTP_TOKEN", "", "8 characters or more", "Bearer token that callers of the page's data must send; unset: they are answered on loopback only. Metrics and health need none.").secret(),
     Setting::new(Group::Serve, "GRPC_ADDR", "127.0.0.1:50051", "IP:port, or empty for off", "Address of gRPC and OTLP."),
     Setting::new(Group::Serve, "GRPC_TLS_CERT", "", "a PEM file", "Certificate chain of the gRPC server; turns TLS on together with GRPC_TLS_KEY."),
     Setting::new(Group::Serve, "GRPC_TLS_KEY", "", "a PEM file", "Private key of the gRPC server."),

@@ -325,17 +325,24 @@ impl Reader<'_> {
             (Some(_), None) => self.missing_partner("GRPC_TLS_CERT", "GRPC_TLS_KEY"),
             (None, Some(_)) => self.missing_partner("GRPC_TLS_KEY", "GRPC_TLS_CERT"),
         };
-        let token = self.optional("GRPC_TOKEN");
-        if let Some(value) = token.as_ref().filter(|value| value.text.len() < 8) {
-            self.mistake("GRPC_TOKEN", value, Some("is too short".to_owned()));
-        }
+        let http_token = self.token("HTTP_TOKEN");
+        let grpc_token = self.token("GRPC_TOKEN");
         Some(ServeSettings {
             http: self.address("HTTP_ADDR"),
             grpc: self.address("GRPC_ADDR"),
             grpc_tls,
-            grpc_token: token.map(|value| Secret(value.text)),
+            http_token,
+            grpc_token,
             grpc_max_message_bytes: self.number("GRPC_MAX_MESSAGE_BYTES", 1_024..=268_435_456)?,
         })
+    }
+
+    fn token(&mut self, name: &'static str) -> Option<Secret> {
+        let value = self.optional(name)?;
+        if value.text.len() < 8 {
+            self.mistake(name, &value, Some("is too short".to_owned()));
+        }
+        Some(Secret(value.text))
     }
 
     fn missing_partner<T>(&mut self, given: &'static str, missing: &str) -> Option<T> {

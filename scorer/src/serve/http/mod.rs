@@ -1,14 +1,129 @@
-//! The HTTP server.
+//! The HTTP server: the page with live anomalies and its data, metrics, liveness and readiness. Changes nothing.
 
+mod api;
+mod guard;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use crate::run::App;
+use guard::Guard;
+
+/// How long open responses may take to end after the stop.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// Event streams that may be open at once.
+const STREAMS: usize = 64;
+
+/// Everything that a page may load comes from this server; no script or style stands in the page itself.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    app: App,
+    started: Instant,
+    streams: Arc<Semaphore>,
+}
 
 /// Serves until `App::stop`.
 ///
 /// # Errors
 /// The listener failed.
-pub async fn server(app: App, _listener: TcpListener) -> anyhow::Result<()> {
-    app.stop.cancelled().await;
-    Ok(())
+pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
+    let stop = app.stop.clone();
+    let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
+    tokio::select! {
+        outcome = serving => outcome.context("the HTTP server failed"),
+        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
+    }
+}
+
+fn router(app: App) -> Router {
+    let guard = Guard::new(app.settings.serve.http_token.as_ref());
+    let shared = Shared { app, started: Instant::now(), streams: Arc::new(Semaphore::new(STREAMS)) };
+    let data = Router::new()
+        .route("/api/v1/status", get(api::status))
+        .route("/api/v1/anomalies", get(api::anomalies))
+        .route("/api/v1/anomalies/stream", get(api::stream))
+        .layer(middleware::from_fn_with_state(guard.clone(), guard::data));
+    let page = Router::new()
+        .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))
+        .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("page/app.js"))))
+        .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("page/style.css"))))
+        .route("/icon.svg", get(|| file("image/svg+xml", include_str!("page/icon.svg"))))
+        .layer(middleware::from_fn_with_state(guard, guard::page));
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .merge(data)
+        .merge(page)
+        .fallback(not_found)
+        .layer(middleware::from_fn(harden))
+        .with_state(shared)
+}
+
+async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text)
+}
+
+async fn healthz(State(shared): State<Shared>) -> Response {
+    verdict("live", &shared.app.health.why_not_live())
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    let mut why = shared.app.health.why_not_ready();
+    if shared.app.model.get().is_none() && !why.iter().any(|(part, _)| part == "model") {
+        why.push(("model".to_owned(), "none is loaded".to_owned()));
+    }
+    verdict("ready", &why)
+}
+
+/// One line per part that is in the way.
+fn verdict(word: &str, why: &[(String, String)]) -> Response {
+    if why.is_empty() {
+        return (StatusCode::OK, format!("{word}\n")).into_response();
+    }
+    let parts: String = why.iter().map(|(part, why)| format!("{part}: {why}\n")).collect();
+    (StatusCode::SERVICE_UNAVAILABLE, format!("not {word}\n{parts}")).into_response()
+}
+
+async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    ([(header::CONTENT_TYPE, kind)], shared.app.metrics.render())
+}
+
+async fn not_found(request: Request) -> impl IntoResponse {
+    let path: String = request.uri().path().chars().take(200).collect();
+    let known = "/, /api/v1/status, /api/v1/anomalies, /api/v1/anomalies/stream, /metrics, /healthz, /readyz";
+    (StatusCode::NOT_FOUND, format!("{path} is not here; there are {known}\n"))
+}
+
+async fn harden(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    let fixed: [(HeaderName, &'static str); 3] = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }

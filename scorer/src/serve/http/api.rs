@@ -1,0 +1,139 @@
+//! The page's data: state and counts, recent anomalies, anomalies as they happen.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Query, State};
+use axum::http::StatusCode;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use engine::decode::RejectReason;
+use futures_util::StreamExt;
+use serde::{Deserialize, Serialize};
+use tokio_stream::wrappers::BroadcastStream;
+use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
+
+use super::Shared;
+use crate::anomaly::{AnomalyRecord, ODD_LINE};
+use crate::metrics::{DetectorLabel, ReasonLabel};
+
+/// Most anomalies of one answer: what the feed keeps.
+const MOST: usize = 500;
+
+/// What `/api/v1/status` answers.
+#[derive(Debug, Serialize)]
+pub struct Status {
+    version: &'static str,
+    uptime_seconds: u64,
+    ready: bool,
+    waiting_for: Vec<Waiting>,
+    inputs: Vec<String>,
+    model: Option<ModelStatus>,
+    counts: Counts,
+}
+
+#[derive(Debug, Serialize)]
+struct Waiting {
+    part: String,
+    why: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ModelStatus {
+    digest: String,
+    threshold: f64,
+    threshold_source: &'static str,
+    share_above_threshold: f64,
+    rows: u64,
+    inputs: Vec<String>,
+    loaded_at: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Counts {
+    lines_scored: u64,
+    lines_rejected: u64,
+    anomalies: u64,
+}
+
+/// State of the process and counts since its start.
+pub async fn status(State(shared): State<Shared>) -> Json<Status> {
+    let app = &shared.app;
+    let waiting: Vec<Waiting> =
+        app.health.why_not_ready().into_iter().map(|(part, why)| Waiting { part, why }).collect();
+    let model = app.model.get().map(|loaded| ModelStatus {
+        digest: loaded.model.digest().to_owned(),
+        threshold: loaded.threshold.score,
+        threshold_source: loaded.threshold_source,
+        share_above_threshold: loaded.threshold.share,
+        rows: loaded.model.provenance().rows,
+        inputs: loaded.model.provenance().inputs.clone(),
+        loaded_at: loaded.loaded_at.to_string(),
+    });
+    let rejected = |reason: &RejectReason| {
+        let label = ReasonLabel { reason: reason.as_str().to_owned() };
+        app.metrics.lines_rejected.get(&label).map_or(0, |counter| counter.get())
+    };
+    let anomalies = app.metrics.anomalies.get(&DetectorLabel { detector: ODD_LINE });
+    let counts = Counts {
+        lines_scored: app.metrics.lines_scored.get(),
+        lines_rejected: RejectReason::ALL.iter().map(rejected).sum(),
+        anomalies: anomalies.map_or(0, |counter| counter.get()),
+    };
+    Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        uptime_seconds: shared.started.elapsed().as_secs(),
+        ready: waiting.is_empty() && model.is_some(),
+        waiting_for: waiting,
+        inputs: app.settings.inputs.iter().map(ToString::to_string).collect(),
+        model,
+        counts,
+    })
+}
+
+/// What `/api/v1/anomalies` may be asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Page {
+    limit: Option<String>,
+}
+
+/// The newest anomalies, newest first.
+pub async fn anomalies(State(shared): State<Shared>, page: Query<Page>) -> Response {
+    let limit = match page.limit.as_deref().map(|limit| (limit, limit.parse::<usize>())) {
+        None => 100,
+        Some((_, Ok(limit))) if (1..=MOST).contains(&limit) => limit,
+        Some((written, _)) => {
+            let why = format!("limit = {written:?} is not allowed: a number from 1 to {MOST}\n");
+            return (StatusCode::BAD_REQUEST, why).into_response();
+        }
+    };
+    let anomalies: Vec<Arc<AnomalyRecord>> = shared.app.feed.recent().into_iter().rev().take(limit).collect();
+    let records: Vec<&AnomalyRecord> = anomalies.iter().map(Arc::as_ref).collect();
+    Json(serde_json::json!({ "anomalies": records })).into_response()
+}
+
+/// Anomalies from now on as server-sent events: `anomaly` with a record; `missed` with a number where the client
+/// was too slow; `end` when the scorer stops.
+pub async fn stream(State(shared): State<Shared>) -> Response {
+    let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
+        let why = "too many event streams are open; close some and come again\n";
+        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    };
+    let stop = shared.app.stop.clone().cancelled_owned();
+    let events = BroadcastStream::new(shared.app.feed.subscribe()).take_until(stop).map(move |item| {
+        let _held_while_open = &place;
+        event(item)
+    });
+    let end = futures_util::stream::iter([Ok(Event::default().event("end").data("the scorer stops"))]);
+    Sse::new(events.chain(end)).keep_alive(KeepAlive::default()).into_response()
+}
+
+fn event(item: Result<Arc<AnomalyRecord>, BroadcastStreamRecvError>) -> Result<Event, axum::Error> {
+    match item {
+        Ok(record) => Event::default().event("anomaly").id(record.id.to_string()).json_data(record.as_ref()),
+        Err(BroadcastStreamRecvError::Lagged(missed)) => {
+            Ok(Event::default().event("missed").data(missed.to_string()))
+        }
+    }
+}
