@@ -1,1 +1,20 @@
-//! x
+//! Recorded logs from files and standard input, in batches of events with their line numbers; model files on disk.
+//! Holds no more than one batch in memory and never guesses: what it cannot read it counts and shows.
+
+mod error;
+mod input;
+mod lines;
+mod model_file;
+mod oddest;
+mod reader;
+mod rejects;
+mod rows;
+mod spool;
+
+pub use error::CorpusError;
+pub use input::{Input, expand};
+pub use model_file::{MAX_MODEL_BYTES, ModelFileError, load_model, save_model};
+pub use oddest::{Kept, Oddest};
+pub use reader::{Batch, Options, Place, Reader};
+pub use rejects::{Example, Rejects};
+pub use spool::{MAX_SPOOL_BYTES, spool};

@@ -50,39 +50,6 @@ const CURRENCIES: &[&str] = &["EUR", "EUR", "EUR", "USD", "GBP"];
 const DATABASES: &[&str] = &["orders_db", "billing_db", "users_db", "stock_db"];
 const TOPICS: &[&str] = &["order-events", "payment-events", "stock-events", "mail-jobs"];
 
-/// Placeholders that [`expand`] knows.
-pub(crate) const PLACEHOLDERS: &[&str] = &[
-    "user",
-    "order",
-    "sku",
-    "amount",
-    "currency",
-    "ip",
-    "ms",
-    "n",
-    "count",
-    "percent",
-    "category",
-    "query",
-    "carrier",
-    "warehouse",
-    "provider",
-    "channel",
-    "mail_template",
-    "db",
-    "topic",
-    "invoice",
-    "tracking",
-    "card",
-    "host",
-    "seconds",
-    "retry",
-    "partition",
-    "offset",
-    "bytes",
-    "session",
-];
-
 /// One of a list's items.
 pub(crate) fn pick<'a, T: ?Sized>(rng: &mut impl Rng, list: &[&'a T]) -> &'a T {
     list[rng.gen_range(0..list.len())]

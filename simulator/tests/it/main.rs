@@ -1,4 +1,5 @@
 //! The simulator program from outside: what it writes, and how it refuses.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::Path;
 use std::process::{Command, Output};

@@ -1,0 +1,234 @@
+//! Inputs in, batches of events out, each event with the input and line it came from.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use engine::decode::csv::CsvHeader;
+use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
+use engine::event::{EventTime, LogEvent};
+
+use crate::lines::{Line, Lines};
+use crate::rows::Rows;
+use crate::{CorpusError, Input, Rejects};
+
+/// Events of one batch at most.
+const BATCH_EVENTS: usize = 1_024;
+/// Bytes of one batch at about most.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// How inputs are read.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Decodes the records.
+    pub decoder: Decoder,
+    /// Completes times without a year where the input has no time of its own; the time of reading.
+    pub now: EventTime,
+}
+
+/// Where an event came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Index of the input.
+    pub input: usize,
+    /// Line on which its record starts, counted from 1.
+    pub line: u64,
+}
+
+/// Events with their places, in the order of the inputs.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The events.
+    pub events: Vec<LogEvent>,
+    /// The place of each event.
+    pub places: Vec<Place>,
+}
+
+enum Records {
+    Lines { lines: Lines, first: Option<Line> },
+    Csv { rows: Rows, header: CsvHeader, parser: csv::ByteRecord },
+}
+
+struct Open {
+    name: String,
+    time: EventTime,
+    records: Records,
+}
+
+/// Reads inputs one after another.
+pub struct Reader<'a> {
+    inputs: &'a [Input],
+    options: &'a Options,
+    next: usize,
+    open: Option<Open>,
+    rejects: Rejects,
+    lines_before: u64,
+    stored_bytes: Arc<AtomicU64>,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader at the start of the first input.
+    pub fn new(inputs: &'a [Input], options: &'a Options) -> Self {
+        let stored_bytes = Arc::default();
+        Self {
+            inputs,
+            options,
+            next: 0,
+            open: None,
+            rejects: Rejects::default(),
+            lines_before: 0,
+            stored_bytes,
+        }
+    }
+
+    /// What was not accepted so far.
+    pub fn rejects(&self) -> &Rejects {
+        &self.rejects
+    }
+
+    /// Bytes read so far, as stored: against the sum of [`Input::stored_bytes`] this is the progress.
+    pub fn bytes_read(&self) -> u64 {
+        self.stored_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Lines read so far, all inputs together.
+    pub fn lines_read(&self) -> u64 {
+        self.lines_before
+            + self.open.as_ref().map_or(0, |open| match &open.records {
+                Records::Lines { lines, .. } => lines.count(),
+                Records::Csv { rows, .. } => rows.count(),
+            })
+    }
+
+    /// Fills `batch` with the next events; false when there are none left.
+    ///
+    /// # Errors
+    /// An input cannot be opened or read; faulty lines are no error, see [`Reader::rejects`].
+    pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CorpusError> {
+        batch.events.clear();
+        batch.places.clear();
+        let start = self.bytes_read();
+        while batch.events.len() < BATCH_EVENTS && self.bytes_read() - start < BATCH_BYTES {
+            if self.open.is_none() {
+                let Some(input) = self.inputs.get(self.next) else { break };
+                self.open = Some(open(input, self.options, &self.stored_bytes)?);
+            }
+            let Some(open) = &mut self.open else { break };
+            let index = self.next;
+            let record = next_record(&mut open.records, &self.options.decoder, open.time, &mut batch.events);
+            match record.map_err(|error| self.inputs[index].io(error, count(&open.records)))? {
+                Some((line, Ok(()))) => batch.places.resize(batch.events.len(), Place { input: index, line }),
+                Some((line, Err(rejected))) => self.rejects.add(&open.name, line, rejected),
+                None => {
+                    self.lines_before = self.lines_read();
+                    self.open = None;
+                    self.next += 1;
+                }
+            }
+        }
+        Ok(!batch.events.is_empty() || self.next < self.inputs.len())
+    }
+}
+
+fn count(records: &Records) -> u64 {
+    match records {
+        Records::Lines { lines, .. } => lines.count(),
+        Records::Csv { rows, .. } => rows.count(),
+    }
+}
+
+fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Result<Open, CorpusError> {
+    let max_bytes = options.decoder.settings().limits.max_line_bytes;
+    let mut lines = Lines::new(input.open(Arc::clone(stored_bytes))?, max_bytes);
+    let mut first = lines.next().map_err(|error| input.io(error, 0))?;
+    if let Some(line) = &mut first {
+        if line.bytes.starts_with(b"\xff\xfe") || line.bytes.starts_with(b"\xfe\xff") {
+            return Err(CorpusError::Utf16 { name: input.name() });
+        }
+        if line.bytes.starts_with(b"\xef\xbb\xbf") {
+            line.bytes.drain(..3);
+            line.length -= 3;
+        }
+    }
+    let open = |records| Open { name: input.name(), time: input.transport_time(options.now), records };
+    let Some(line) = first else { return Ok(open(Records::Lines { lines, first: None })) };
+    match CsvHeader::parse(&line.bytes, &options.decoder) {
+        Ok(header) if input.is_named_csv() || looks_like_header(&header, options) => {
+            let rows = Rows::new(lines, None, max_bytes);
+            Ok(open(Records::Csv { rows, header, parser: csv::ByteRecord::new() }))
+        }
+        Err(error) if input.is_named_csv() => Err(CorpusError::Header { name: input.name(), error }),
+        _ => Ok(open(Records::Lines { lines, first: Some(line) })),
+    }
+}
+
+/// A first line without the name of a CSV file is a header when it holds nothing but short names, a time's or a
+/// level's among them: prose that starts with "message, ..." is not.
+fn looks_like_header(header: &CsvHeader, options: &Options) -> bool {
+    let names = &options.decoder.settings().names;
+    let is_name = |column: &String| {
+        (1..=64).contains(&column.len())
+            && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
+    };
+    let holds = |list: &[String], column: &String| list.iter().any(|name| name.eq_ignore_ascii_case(column));
+    let columns = header.columns();
+    columns.len() >= 2
+        && columns.iter().all(is_name)
+        && columns.iter().any(|column| holds(&names.time, column) || holds(&names.level, column))
+}
+
+type Decoded = Option<(u64, Result<(), Rejected>)>;
+
+fn next_record(
+    records: &mut Records,
+    decoder: &Decoder,
+    time: EventTime,
+    out: &mut Vec<LogEvent>,
+) -> std::io::Result<Decoded> {
+    let context = RecordContext { transport_time: time, service: None };
+    match records {
+        Records::Lines { lines, first } => {
+            let next = match first.take() {
+                Some(line) => Some(line),
+                None => lines.next()?,
+            };
+            Ok(next.map(|line| {
+                let result = if line.is_cut() {
+                    let limit = decoder.settings().limits.max_line_bytes;
+                    let detail = format!("the line has {} bytes, at most {limit} are allowed", line.length);
+                    Err(Rejected { reason: RejectReason::TooLong, detail })
+                } else {
+                    decoder.decode(&line.bytes, context, out)
+                };
+                (line.number, result)
+            }))
+        }
+        Records::Csv { rows, header, parser } => {
+            let Some(row) = rows.next()? else { return Ok(None) };
+            let decoded = row.bytes.and_then(|bytes| {
+                if bytes.iter().all(u8::is_ascii_whitespace) {
+                    return Err(Rejected {
+                        reason: RejectReason::Empty,
+                        detail: "the line is blank".to_owned(),
+                    });
+                }
+                split(&bytes, parser)?;
+                out.push(decoder.decode_row(header, parser.iter(), context)?);
+                Ok(())
+            });
+            Ok(Some((row.number, decoded)))
+        }
+    }
+}
+
+/// Splits one row at its commas and takes the quotes off.
+fn split(bytes: &[u8], record: &mut csv::ByteRecord) -> Result<(), Rejected> {
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .buffer_capacity(bytes.len().max(1))
+        .from_reader(bytes);
+    match reader.read_byte_record(record) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Rejected { reason: RejectReason::Malformed, detail: error.to_string() }),
+    }
+}
