@@ -1,5 +1,5 @@
 //! Web access events: what the shop's web server writes for each page, as JSON objects with the fields
-//! `timestamp` (epoch seconds), `ip`, `method`, `url` and `status`.
+//! `timestamp` (epoch seconds), `ip`, `method`, `url`, `status` and `service`.
 
 use engine::event::Level;
 use rand::Rng;

@@ -129,6 +129,7 @@ impl SimLine {
                 "method": access.method,
                 "url": access.url,
                 "status": access.status,
+                "service": self.service,
             }),
             None => {
                 let mut value = serde_json::json!({

@@ -139,6 +139,23 @@ fn json_lines_are_objects_with_the_promised_fields() {
 }
 
 #[test]
+fn a_line_decodes_to_the_same_event_from_json_as_without_bytes() {
+    let decoder = engine::decode::Decoder::default();
+    for line in lines(Params { anomaly_ratio: 0.2, web_share: 0.3, ..Params::default() }, 2_000) {
+        let (mut events, expected) = (Vec::new(), line.event());
+        decoder
+            .decode(line.json().as_bytes(), engine::decode::RecordContext::default(), &mut events)
+            .unwrap();
+        let event = &events[0];
+        let seen = (&event.service, event.level, &event.message);
+        assert_eq!(seen, (&expected.service, expected.level, &expected.message));
+        let unit = if line.access.is_some() { 1_000_000 } else { 1 };
+        let micros = |event: &LogEvent| event.timestamp.as_micros() / unit;
+        assert_eq!(micros(event), micros(&expected), "{}", line.json());
+    }
+}
+
+#[test]
 fn parameters_out_of_range_are_refused_all_together() {
     let params = Params { rate: f64::NAN, anomaly_ratio: 1.5, ..Params::default() };
     let errors = Simulator::new(params).unwrap_err();

@@ -115,6 +115,13 @@ fn a_bad_row_is_counted_with_its_line_and_the_rest_is_read(
     assert!(!all[0].2[0].detail.is_empty());
 }
 
+#[test]
+fn a_nul_byte_is_part_of_the_text() {
+    let (events, _, rejects) =
+        read_bytes("x.csv", b"timestamp,service,level,message\n2026-01-05,a,INFO,x\0y\n").unwrap();
+    assert_eq!((events[0].message.as_str(), rejects.total()), ("x\0y", 0));
+}
+
 #[rstest]
 #[case::csv("x.csv", "timestamp,service,level,message\n2026-01-05,a,INFO,")]
 #[case::text("x.log", "")]
