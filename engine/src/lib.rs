@@ -8,5 +8,6 @@ pub mod features;
 pub mod filter;
 pub mod forest;
 pub mod id;
+pub mod metrics;
 pub mod model;
 pub mod redact;

@@ -1,1 +1,37 @@
-//! A log event becomes masked words, shape words and hashed columns.
+//! A log event becomes masked words, shape words and hashed columns, by rules that a [`FeatureSpec`] names.
+//! It never looks at time or at other lines, so equal text gives equal features.
+
+mod line;
+mod mask;
+mod murmur;
+mod scan;
+mod shape;
+
+pub(crate) use line::for_each_column;
+pub use line::{FeatureSpec, Keyed, Line, MAX_WORDS, WordKind};
+pub use mask::{Masked, Word};
+pub use murmur::murmur3_32;
+pub use shape::for_each_shape;
+
+/// A stable 64-bit hash (FNV-1a with MurmurHash3's finaliser): models store its values, so it never changes.
+pub fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
+    for &byte in bytes {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    finalise(hash)
+}
+
+/// MurmurHash3's 64-bit finaliser: every input bit reaches every output bit.
+pub(crate) const fn finalise(mut hash: u64) -> u64 {
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash ^= hash >> 33;
+    hash = hash.wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    hash ^ (hash >> 33)
+}
+
+/// Part of a word: letters, digits, the underscore and everything beyond ASCII.
+pub(crate) const fn is_word_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+}

@@ -1,9 +1,36 @@
 //! The trained model: feature spec, vocabulary counts, forest, score distribution and provenance.
 //! Scores and explains events; never learns while it does.
 
+mod channel;
+mod core;
+mod counts;
+mod distribution;
+mod explain;
+mod patterns;
+mod row;
+mod stored;
 pub mod train;
 
+pub(crate) use stored::StoredModel;
+
 use crate::event::LogEvent;
+use crate::features::Line;
+use core::{Channels, Core, CoreScratch, View};
+use distribution::Distribution;
+use patterns::FrequentPatterns;
+
+/// Nats of the sum that take a score from s to s + (1 − s)(1 − 1/e).
+const NATS_PER_UNIT: f64 = 10.0;
+
+/// The documented map of a line's sum of nats onto its score: 1 − e^(−nats/10).
+pub fn score_of_nats(nats: f64) -> f64 {
+    -(-nats.max(0.0) / NATS_PER_UNIT).exp_m1()
+}
+
+/// The inverse of [`score_of_nats`]: greatest at 1, where it is infinite.
+pub fn nats_of_score(score: f64) -> f64 {
+    -NATS_PER_UNIT * (-score.clamp(0.0, 1.0)).ln_1p()
+}
 
 /// What a score says of one event.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,41 +106,94 @@ pub struct Threshold {
 
 /// Buffers that scoring reuses, one per thread; a fresh one gives the same scores.
 #[derive(Debug, Default)]
-pub struct Scratch {}
+pub struct Scratch {
+    line: Line,
+    core: CoreScratch,
+}
 
 /// A trained model.
+///
+/// A line's oddness is a sum, in nats, of three channels and a prior:
+/// - the Isolation Forest on the hashed shapes of its words, its service and its level;
+/// - an Isolation Forest on how much five surprisals (greatest, mean of the three greatest and mean of its masked
+///   words, its pattern, its pattern within the service) lie above their training medians;
+/// - the mean of its three greatest word surprisals, −ln((d + ½)/(N + 1)) for a word that d of N lines have;
+/// - 2 nats for each step of severity above INFO (WARN 1, ERROR 2, FATAL 3).
+///
+/// Each channel counts with its log tail probability, −ln((k + ½)/(n + 1)) where k of n training lines are at
+/// least as odd. The score is 1 − e^(−sum/10). Training lines are scored with themselves left out of the counts.
 #[derive(Debug)]
-pub struct Model {}
+pub struct Model {
+    core: Core,
+    patterns: FrequentPatterns,
+    distribution: Distribution,
+    provenance: Provenance,
+    contamination: Contamination,
+    digest: String,
+}
 
 impl Model {
     /// Scores one event.
-    pub fn score(&self, _event: &LogEvent, _scratch: &mut Scratch) -> Score {
-        todo!()
+    pub fn score(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
+        scratch.line.read(event);
+        scratch.line.read_columns(event, self.core.spec);
+        let channels = self.core.channels(View::from(&scratch.line), 0, &mut scratch.core);
+        self.score_of(&channels)
+    }
+
+    fn score_of(&self, channels: &Channels) -> Score {
+        let score = score_of_nats(channels.sum());
+        Score {
+            score,
+            percentile: self.distribution.percentile(score),
+            forest: self.core.text.score_of(channels.path_sum),
+            surprisal: channels.surprisal,
+        }
     }
 
     /// Says why an event got its score.
-    pub fn explain(&self, _event: &LogEvent, _scratch: &mut Scratch) -> Explanation {
-        todo!()
+    pub fn explain(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
+        explain::explain(&self.core, &self.patterns, event, &mut scratch.line, &mut scratch.core)
     }
 
     /// The threshold for a contamination, from the stored distribution of training scores.
-    pub fn threshold(&self, _contamination: Contamination) -> Threshold {
-        todo!()
+    pub fn threshold(&self, contamination: Contamination) -> Threshold {
+        self.distribution.threshold(contamination)
+    }
+
+    /// The contamination that the model was trained with: what [`Model::threshold`] is asked by default.
+    pub const fn contamination(&self) -> Contamination {
+        self.contamination
     }
 
     /// Share of training lines that score above `score`.
-    pub fn share_above(&self, _score: f64) -> f64 {
-        todo!()
+    pub fn share_above(&self, score: f64) -> f64 {
+        self.distribution.share_above(score)
+    }
+
+    /// Lines above `score` that the training data would bring in a day, at its own rate; `None` where it spans
+    /// less than a minute.
+    pub fn expected_per_day(&self, score: f64) -> Option<f64> {
+        const MICROS_PER_DAY: f64 = 86_400e6;
+        const LEAST_SPAN_MICROS: i64 = 60_000_000;
+        let span = self.provenance.last_time.checked_sub(self.provenance.first_time)?;
+        (span >= LEAST_SPAN_MICROS)
+            .then(|| self.share_above(score) * self.provenance.rows as f64 * MICROS_PER_DAY / span as f64)
+    }
+
+    /// The most frequent patterns of the training lines with their counts, most frequent first, at most 4,096.
+    pub fn frequent_patterns(&self) -> &[(String, u64)] {
+        self.patterns.as_slice()
     }
 
     /// How the model came about.
-    pub fn provenance(&self) -> &Provenance {
-        todo!()
+    pub const fn provenance(&self) -> &Provenance {
+        &self.provenance
     }
 
-    /// Digest of the artifact's content in hexadecimal: the model's name in records and messages.
+    /// Digest of the artifact's content, 32 hexadecimal digits: the model's name in records and messages.
     pub fn digest(&self) -> &str {
-        todo!()
+        &self.digest
     }
 }
 

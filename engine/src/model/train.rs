@@ -1,8 +1,18 @@
 //! Two passes over the training events make a model: `observe` counts and samples, `calibrate` measures the
 //! score distribution. Memory is flat in the number of events; threads never change a bit of the result.
 
-use super::{Contamination, Model, Provenance};
+use rayon::prelude::*;
+
+use super::channel::Tail;
+use super::core::{self, Core, CoreScratch, STATISTICS, View};
+use super::counts::Counts;
+use super::distribution::Distribution;
+use super::patterns::{FrequentPatterns, PatternTable};
+use super::row::Row;
+use super::{Contamination, Model, Provenance, score_of_nats};
 use crate::event::LogEvent;
+use crate::features::{FeatureSpec, Line};
+use crate::forest::{Forest, ForestData, MAX_TREES, PathScratch, Reservoir, grow_tree, tree_rng};
 
 /// Parameters as asked for; only [`TrainParams::check`] makes them usable.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,6 +45,19 @@ impl Default for TrainParams {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedTrainParams(TrainParams);
 
+/// Rows of all trees' samples together: what training holds in memory at most.
+const MOST_SAMPLED: usize = 1 << 21;
+/// Events of the uniform sample from which the channels' tails are measured.
+const TAIL_SAMPLE: usize = 1 << 15;
+/// Events that are read at a time.
+const CHUNK: usize = 4_096;
+/// Odd lines that the second pass keeps.
+const MOST_ODD: usize = 20;
+/// Seeds of the two forests differ.
+const STATISTICS_SEED: u64 = 0x5eed_0001;
+/// Stream of the uniform sample; the trees' are 0, 1, ….
+const SAMPLE_STREAM: u64 = 1 << 40;
+
 /// A parameter out of its range.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{name} = {value} is out of range: {allowed}")]
@@ -53,32 +76,202 @@ impl TrainParams {
     /// # Errors
     /// All parameters that are out of range.
     pub fn check(self) -> Result<CheckedTrainParams, Vec<ParamError>> {
-        todo!()
+        let mut errors = Vec::new();
+        let mut require = |holds: bool, name, value: String, allowed| {
+            if !holds {
+                errors.push(ParamError { name, value, allowed });
+            }
+        };
+        let (trees, samples, columns) = (self.n_estimators, self.max_samples, self.n_features);
+        let trees_fit = (1..=MAX_TREES).contains(&trees);
+        let samples_fit = (2..=1 << 16).contains(&samples);
+        require(trees_fit, "n_estimators", trees.to_string(), "1 to 10000");
+        require(samples_fit, "max_samples", samples.to_string(), "2 to 65536");
+        require(
+            !trees_fit || !samples_fit || trees * samples <= MOST_SAMPLED,
+            "n_estimators × max_samples",
+            trees.saturating_mul(samples).to_string(),
+            "at most 2097152 together",
+        );
+        require(
+            columns.is_power_of_two() && (1 << 8..=1 << 22).contains(&columns),
+            "n_features",
+            columns.to_string(),
+            "a power of two, 256 to 4194304",
+        );
+        if let Contamination::Share(share) = self.contamination {
+            let allowed = "auto, or a share above 0 and at most 0.5";
+            require(0.0 < share && share <= 0.5, "contamination", share.to_string(), allowed);
+        }
+        if errors.is_empty() { Ok(CheckedTrainParams(self)) } else { Err(errors) }
     }
 }
 
 /// The first pass: counts words and patterns, draws the trees' samples.
 #[derive(Debug)]
-pub struct FirstPass {}
+pub struct FirstPass {
+    params: TrainParams,
+    spec: FeatureSpec,
+    counts: Counts,
+    patterns: PatternTable,
+    reservoirs: Vec<Reservoir>,
+    /// The rows in each reservoir's slots; the last reservoir is the uniform sample.
+    slots: Vec<Vec<Row>>,
+    sample_events: Vec<LogEvent>,
+    seen: u64,
+    line: Line,
+}
 
 impl FirstPass {
     /// Nothing seen yet.
-    pub fn new(_params: CheckedTrainParams) -> Self {
-        todo!()
+    pub fn new(params: CheckedTrainParams) -> Self {
+        let CheckedTrainParams(params) = params;
+        let trees =
+            (0..params.n_estimators as u64).map(|tree| Reservoir::new(params.max_samples, params.seed, tree));
+        let sample = Reservoir::new(TAIL_SAMPLE, params.seed, SAMPLE_STREAM);
+        let reservoirs: Vec<_> = trees.chain([sample]).collect();
+        Self {
+            spec: FeatureSpec::new(params.n_features as u32),
+            counts: Counts::default(),
+            patterns: PatternTable::default(),
+            slots: vec![Vec::new(); reservoirs.len()],
+            sample_events: Vec::new(),
+            reservoirs,
+            seen: 0,
+            line: Line::default(),
+            params,
+        }
     }
 
     /// Takes a batch of events; how events are cut into batches changes nothing.
-    pub fn observe(&mut self, _events: &[LogEvent]) {
-        todo!()
+    pub fn observe(&mut self, events: &[LogEvent]) {
+        for chunk in events.chunks(CHUNK) {
+            self.observe_chunk(chunk);
+        }
+    }
+
+    fn observe_chunk(&mut self, events: &[LogEvent]) {
+        let first = self.seen;
+        self.seen += events.len() as u64;
+        let mut drawn: Vec<(usize, usize, usize)> = Vec::new();
+        for (number, reservoir) in self.reservoirs.iter_mut().enumerate() {
+            reservoir.draw_until(self.seen, |row, slot| drawn.push(((row - first) as usize, number, slot)));
+        }
+        drawn.sort_unstable();
+        let mut is_drawn = vec![false; events.len()];
+        for (row, _, _) in &drawn {
+            is_drawn[*row] = true;
+        }
+        let spec = self.spec;
+        let rows: Vec<Row> = events
+            .par_iter()
+            .zip(&is_drawn)
+            .map_init(Line::default, |line, (event, is_drawn)| {
+                line.read(event);
+                if *is_drawn {
+                    line.read_columns(event, spec);
+                }
+                Row::new(line)
+            })
+            .collect();
+        for (row, event) in rows.iter().zip(events) {
+            self.count(row, event);
+        }
+        for (row, number, slot) in drawn {
+            put(&mut self.slots[number], slot, rows[row].clone());
+            if number + 1 == self.reservoirs.len() {
+                put(&mut self.sample_events, slot, Row::shortened(&events[row]));
+            }
+        }
+    }
+
+    fn count(&mut self, row: &Row, event: &LogEvent) {
+        let view = row.view();
+        self.counts.add(view.keys.iter().copied().chain([view.pattern, view.service_pattern]));
+        if !self.patterns.count(view.pattern) {
+            self.line.read(event);
+            self.patterns.insert(view.pattern, self.line.masked().pattern());
+        }
     }
 
     /// Grows the forest.
     ///
     /// # Errors
     /// Fewer than two events were seen.
-    pub fn grow(self) -> Result<SecondPass, TrainError> {
-        todo!()
+    pub fn grow(mut self) -> Result<SecondPass, TrainError> {
+        let too_few = TrainError::TooFewEvents { got: self.seen };
+        if self.seen < 2 {
+            return Err(too_few);
+        }
+        self.counts.shrink();
+        let sample = self.slots.pop().unwrap_or_default();
+        let medians = medians(&self.counts, &sample);
+        let sample_size = self.params.max_samples.min(self.seen as usize);
+        let grow = |seed: u64, n_features: u32, row: &(dyn Fn(&Row) -> Vec<(u32, f64)> + Sync)| {
+            let trees = self
+                .slots
+                .par_iter()
+                .enumerate()
+                .map(|(tree, slots)| {
+                    let rows: Vec<_> = slots.iter().map(row).collect();
+                    let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
+                    grow_tree(&rows, sample_size, &mut tree_rng(seed, tree as u64))
+                })
+                .collect();
+            Forest::from_data(ForestData { n_features, sample_size: sample_size as u32, trees })
+        };
+        let text =
+            grow(self.params.seed, self.spec.n_features, &|row| core::text_row(row.view().columns).collect());
+        let statistics = grow(self.params.seed ^ STATISTICS_SEED, STATISTICS as u32, &|row| {
+            core::statistics_row(core::statistics(&self.counts, row.view(), 1), medians).collect()
+        });
+        let (Ok(text), Ok(statistics)) = (text, statistics) else { return Err(too_few) };
+        let tails = tails(&self.counts, &text, &statistics, medians, &sample);
+        Ok(SecondPass {
+            core: Core { spec: self.spec, counts: self.counts, text, statistics, medians, tails },
+            patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
+            distribution: Distribution::default(),
+            oddest: Vec::new(),
+            sample,
+            sample_events: self.sample_events,
+            contamination: self.params.contamination,
+        })
     }
+}
+
+fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
+    match slots.get_mut(slot) {
+        Some(place) => *place = value,
+        None => slots.push(value),
+    }
+}
+
+fn medians(counts: &Counts, sample: &[Row]) -> [f64; STATISTICS] {
+    let values: Vec<_> = sample.par_iter().map(|row| core::statistics(counts, row.view(), 1)).collect();
+    std::array::from_fn(|at| {
+        let mut column: Vec<f64> = values.iter().map(|row| row[at]).collect();
+        column.sort_unstable_by(f64::total_cmp);
+        column.get(column.len() / 2).copied().unwrap_or_default()
+    })
+}
+
+fn tails(
+    counts: &Counts,
+    text: &Forest,
+    statistics: &Forest,
+    medians: [f64; STATISTICS],
+    sample: &[Row],
+) -> [Tail; 3] {
+    let values: Vec<[f64; 3]> = sample
+        .par_iter()
+        .map_init(<(PathScratch, PathScratch)>::default, |scratch, row| {
+            let values = core::statistics(counts, row.view(), 1);
+            let text_sum = text.path_sum(core::text_row(row.view().columns), &mut scratch.0);
+            let sum = statistics.path_sum(core::statistics_row(values, medians), &mut scratch.1);
+            [core::forest_value(text, text_sum), core::forest_value(statistics, sum), values[1]]
+        })
+        .collect();
+    std::array::from_fn(|channel| Tail::new(values.iter().map(|row| row[channel]).collect()))
 }
 
 /// Why no model could be made.
@@ -92,25 +285,104 @@ pub enum TrainError {
     },
 }
 
+/// A training line that stands out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OddLine {
+    /// Its score, in [0, 1].
+    pub score: f64,
+    /// The line, its message cut at 512 bytes, without attributes.
+    pub event: LogEvent,
+    pattern: u64,
+}
+
 /// The second pass: the distribution of the training scores.
 #[derive(Debug)]
-pub struct SecondPass {}
+pub struct SecondPass {
+    core: Core,
+    patterns: FrequentPatterns,
+    distribution: Distribution,
+    oddest: Vec<OddLine>,
+    sample: Vec<Row>,
+    sample_events: Vec<LogEvent>,
+    contamination: Contamination,
+}
 
 impl SecondPass {
-    /// Takes a batch of the same events again, for an exact distribution; returns their scores in order, as the
-    /// finished model gives them.
-    pub fn calibrate(&mut self, _events: &[LogEvent]) -> Vec<f64> {
-        todo!()
+    /// Takes a batch of the same events again, for an exact distribution; returns their scores in order, each line
+    /// left out of the counts that it was scored with.
+    pub fn calibrate(&mut self, events: &[LogEvent]) -> Vec<f64> {
+        let mut scores = Vec::with_capacity(events.len());
+        for chunk in events.chunks(CHUNK) {
+            let core = &self.core;
+            let scored: Vec<(f64, u64)> = chunk
+                .par_iter()
+                .map_init(<(Line, CoreScratch)>::default, |(line, scratch), event| {
+                    line.read(event);
+                    line.read_columns(event, core.spec);
+                    let channels = core.channels(View::from(&*line), 1, scratch);
+                    (score_of_nats(channels.sum()), line.pattern_key())
+                })
+                .collect();
+            for ((score, pattern), event) in scored.into_iter().zip(chunk) {
+                self.take(score, pattern, event);
+                scores.push(score);
+            }
+        }
+        scores
     }
 
-    /// Estimates the distribution from the first pass's uniform sample, for inputs that can be read only once;
-    /// returns the standard error of a share near the threshold.
+    /// Estimates the distribution from the first pass's uniform sample of at most 32,768 events, for inputs that
+    /// can be read only once; returns the standard error of a share near the threshold (0 where the sample holds
+    /// every event).
     pub fn calibrate_from_sample(&mut self) -> f64 {
-        todo!()
+        let core = &self.core;
+        let scores: Vec<f64> = self
+            .sample
+            .par_iter()
+            .map_init(CoreScratch::default, |scratch, row| {
+                score_of_nats(core.channels(row.view(), 1, scratch).sum())
+            })
+            .collect();
+        let sample = std::mem::take(&mut self.sample);
+        let events = std::mem::take(&mut self.sample_events);
+        for ((score, row), event) in scores.into_iter().zip(&sample).zip(&events) {
+            self.take(score, row.view().pattern, event);
+        }
+        let (drawn, lines) = (sample.len() as f64, self.core.counts.lines() as f64);
+        let share = match self.contamination {
+            Contamination::Share(share) => share,
+            Contamination::Auto => self.distribution.threshold(Contamination::Auto).share,
+        };
+        let unseen = ((lines - drawn) / (lines - 1.0).max(1.0)).max(0.0);
+        (share * (1.0 - share) / drawn.max(1.0) * unseen).sqrt()
     }
 
-    /// The finished model.
-    pub fn finish(self, _provenance: Provenance) -> Model {
-        todo!()
+    fn take(&mut self, score: f64, pattern: u64, event: &LogEvent) {
+        self.distribution.add(score);
+        if self.oddest.len() == MOST_ODD && self.oddest.last().is_some_and(|last| last.score >= score) {
+            return;
+        }
+        if let Some(known) = self.oddest.iter().position(|odd| odd.pattern == pattern) {
+            if self.oddest[known].score >= score {
+                return;
+            }
+            self.oddest.remove(known);
+        }
+        let at = self.oddest.partition_point(|odd| odd.score >= score);
+        self.oddest.insert(at, OddLine { score, event: Row::shortened(event), pattern });
+        self.oddest.truncate(MOST_ODD);
+    }
+
+    /// The oddest training lines so far, one a pattern, oddest first, at most 20.
+    pub fn oddest(&self) -> &[OddLine] {
+        &self.oddest
+    }
+
+    /// The finished model. Where no event was taken a second time, the distribution is that of the sample.
+    pub fn finish(mut self, provenance: Provenance) -> Model {
+        if self.distribution.total() == 0 {
+            self.calibrate_from_sample();
+        }
+        Model::new(self.core, self.patterns, self.distribution, provenance, self.contamination)
     }
 }

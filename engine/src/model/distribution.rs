@@ -1,0 +1,168 @@
+//! Where the scores of the training lines lie, and which score to call anomalous.
+
+use super::{Contamination, Threshold, nats_of_score, score_of_nats};
+
+/// Cells of the grid over [0, 1].
+pub(super) const CELLS: usize = 8_192;
+
+/// Scores counted on a fixed grid: cell i holds the scores in (i/8192, (i + 1)/8192], cell 0 also 0 itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribution {
+    cells: Vec<u64>,
+    total: u64,
+}
+
+impl Default for Distribution {
+    fn default() -> Self {
+        Self { cells: vec![0; CELLS], total: 0 }
+    }
+}
+
+fn cell_of(score: f64) -> usize {
+    ((score * CELLS as f64).ceil() as usize).saturating_sub(1).min(CELLS - 1)
+}
+
+fn edge(cell: usize) -> f64 {
+    cell as f64 / CELLS as f64
+}
+
+impl Distribution {
+    /// Counts one score.
+    pub fn add(&mut self, score: f64) {
+        self.cells[cell_of(score)] += 1;
+        self.total += 1;
+    }
+
+    /// Scores that were counted.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Cells that hold something, with what they hold.
+    pub fn pairs(&self) -> Vec<(u32, u64)> {
+        let filled = self.cells.iter().enumerate().filter(|(_, count)| **count > 0);
+        filled.map(|(cell, count)| (cell as u32, *count)).collect()
+    }
+
+    /// From [`Distribution::pairs`]; `None` where they are not such pairs.
+    pub fn from_pairs(pairs: &[(u32, u64)]) -> Option<Self> {
+        let mut distribution = Self::default();
+        for (cell, count) in pairs {
+            let slot = distribution.cells.get_mut(*cell as usize)?;
+            *slot = slot.checked_add(*count)?;
+            distribution.total = distribution.total.checked_add(*count)?;
+        }
+        Some(distribution)
+    }
+
+    /// Share of scores below `score`, in percent; what shares its cell counts half.
+    pub fn percentile(&self, score: f64) -> f64 {
+        if self.total == 0 {
+            return 0.0;
+        }
+        let cell = cell_of(score);
+        let below: u64 = self.cells[..cell].iter().sum();
+        100.0 * (below as f64 + self.cells[cell] as f64 / 2.0) / self.total as f64
+    }
+
+    /// Share of scores above `score`: exact where it is a multiple of 1/8192, else in proportion within a cell.
+    pub fn share_above(&self, score: f64) -> f64 {
+        if self.total == 0 || score >= 1.0 {
+            return 0.0;
+        }
+        if score < 0.0 || score.is_nan() {
+            return 1.0;
+        }
+        let cell = (score * CELLS as f64) as usize;
+        let above: u64 = self.cells[cell + 1..].iter().sum();
+        let within = self.cells[cell] as f64 * (cell as f64 + 1.0 - score * CELLS as f64);
+        (above as f64 + within) / self.total as f64
+    }
+
+    /// The score that `contamination` asks for; always a multiple of 1/8192, so that its share is exact.
+    pub fn threshold(&self, contamination: Contamination) -> Threshold {
+        let score = match contamination {
+            Contamination::Share(share) => self.least_edge_with_at_most(share),
+            Contamination::Auto => self.end_of_the_body(),
+        };
+        Threshold { score, share: self.share_above(score) }
+    }
+
+    fn least_edge_with_at_most(&self, share: f64) -> f64 {
+        let allowed = share * self.total as f64;
+        let mut above = 0;
+        for cell in (0..CELLS).rev() {
+            above += self.cells[cell];
+            if above as f64 > allowed {
+                return edge(cell + 1);
+            }
+        }
+        0.0
+    }
+
+    /// Where the body of the distribution ends. Sums of log tail probabilities fall off exponentially, so the
+    /// line from the median to the 90 % quantile of ln(share above) is drawn on until it foretells half a
+    /// training line: what lies beyond is not of the body. (Peaks over threshold with an exponential tail:
+    /// Pickands, Annals of Statistics 1975; Siffer et al., KDD 2017; the quantiles keep up to a tenth of odd
+    /// lines from bending the line.)
+    fn end_of_the_body(&self) -> f64 {
+        /// A tail heavier than e^(-s/10), or lighter than e^(-2s), is taken as such.
+        const RATES: (f64, f64) = (0.1, 2.0);
+        let median = nats_of_score(self.least_edge_with_at_most(0.5));
+        let shoulder = nats_of_score(self.least_edge_with_at_most(0.1));
+        let share = self.share_above(score_of_nats(shoulder)).max(0.5 / self.total.max(1) as f64);
+        let rate = (0.5_f64 / 0.1).ln() / (shoulder - median).max(f64::MIN_POSITIVE);
+        let beyond = (share * 2.0 * self.total as f64).max(1.0).ln() / rate.clamp(RATES.0, RATES.1);
+        edge((score_of_nats(shoulder + beyond) * CELLS as f64).ceil() as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn of(scores: impl IntoIterator<Item = f64>) -> Distribution {
+        let mut distribution = Distribution::default();
+        scores.into_iter().for_each(|score| distribution.add(score));
+        distribution
+    }
+
+    proptest! {
+        #[test]
+        fn the_share_above_a_threshold_is_what_was_asked_at_most(
+            scores in proptest::collection::vec(0.0..=1.0, 1..200), share in 0.001..0.5,
+        ) {
+            let distribution = of(scores.clone());
+            let threshold = distribution.threshold(Contamination::Share(share));
+            let above = scores.iter().filter(|score| **score > threshold.score).count();
+            prop_assert_eq!(threshold.share, above as f64 / scores.len() as f64);
+            prop_assert!(threshold.share <= share);
+        }
+
+        #[test]
+        fn stored_pairs_give_the_distribution_back(scores in proptest::collection::vec(0.0..=1.0, 0..200)) {
+            let distribution = of(scores);
+            prop_assert_eq!(Distribution::from_pairs(&distribution.pairs()), Some(distribution));
+        }
+    }
+
+    #[test]
+    fn auto_finds_the_few_beyond_an_exponential_body() {
+        let body = (1..=10_000).map(|rank| score_of_nats(-(f64::from(rank) / 10_001.0).ln()));
+        let clean = of(body.clone()).threshold(Contamination::Auto);
+        assert!(clean.share <= 2e-4, "{clean:?}");
+        let odd = std::iter::repeat_n(score_of_nats(25.0), 120);
+        let mixed = of(body.chain(odd)).threshold(Contamination::Auto);
+        assert!((mixed.share - 120.0 / 10_120.0).abs() < 3e-4, "{mixed:?}");
+    }
+
+    #[test]
+    fn lines_that_are_all_alike_have_nothing_above_any_threshold() {
+        let alike = of(std::iter::repeat_n(0.3, 50));
+        assert_eq!(alike.threshold(Contamination::Share(0.05)).share, 0.0);
+        assert_eq!(alike.threshold(Contamination::Auto).share, 0.0);
+        assert_eq!(alike.percentile(0.9), 100.0);
+    }
+}

@@ -1,0 +1,222 @@
+//! Why a line got its score: its nats, shared out among the words, the pattern and the level that brought them.
+//!
+//! A forest's nats are shared by what each test on the row's paths took off the expected path length (the
+//! decomposition of Saabas, 2014, on path lengths, as DIFFI, Carletti et al. 2023, does with weights): exact, and
+//! words that say the same thing share instead of hiding each other. Surprisal's nats go to the words whose
+//! surprisals were averaged.
+
+use super::core::{self, Channels, Core, CoreScratch, STATISTICS, View, severity_nats};
+use super::patterns::FrequentPatterns;
+use super::{Explanation, Reason, ReasonKind};
+use crate::event::{Level, LogEvent};
+use crate::features::{Keyed, Line, WordKind, for_each_column};
+use crate::forest::{Forest, Node, average_path_length};
+
+/// Most reasons of one line.
+const MOST_REASONS: usize = 5;
+/// What brings less than this is not worth a reason.
+const LEAST_NATS: f64 = 0.05;
+/// Longest word that is shown, in bytes.
+const LONGEST_WORD: usize = 120;
+/// A word of fewer lines than this share is rare.
+const RARE_SHARE: f64 = 0.05;
+
+/// Nats by the index of [`Line::keyed`], and those of the pattern.
+struct Shares {
+    surprisal: Vec<f64>,
+    forest: Vec<f64>,
+    pattern: f64,
+}
+
+pub fn explain(
+    core: &Core,
+    patterns: &FrequentPatterns,
+    event: &LogEvent,
+    line: &mut Line,
+    scratch: &mut CoreScratch,
+) -> Explanation {
+    line.read(event);
+    line.read_columns(event, core.spec);
+    let view = View::from(&*line);
+    let channels = core.channels(view, 0, scratch);
+    let mut shares = shares(core, event, line, &channels);
+    prefer_words(line, &mut shares);
+    let pattern = line.masked().pattern();
+    let mut reasons = word_reasons(core, event, line, &shares);
+    if let Some(level) = event.level {
+        push_level(core, line, level, &shares, &mut reasons);
+    }
+    reasons.push(Reason {
+        kind: ReasonKind::RarePattern,
+        word: pattern.to_owned(),
+        contribution: shares.pattern,
+        seen: u64::from(core.counts.seen(line.pattern_key())),
+    });
+    reasons.retain(|reason| reason.contribution >= LEAST_NATS && !reason.word.is_empty());
+    reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
+    reasons.truncate(MOST_REASONS);
+    Explanation {
+        reasons,
+        pattern: pattern.to_owned(),
+        pattern_seen: u64::from(core.counts.seen(line.pattern_key())),
+        nearest_pattern: patterns.nearest(pattern).map(str::to_owned),
+    }
+}
+
+fn shares(core: &Core, event: &LogEvent, line: &Line, channels: &Channels) -> Shares {
+    let keyed = line.keyed();
+    let mut shares =
+        Shares { surprisal: vec![0.0; keyed.len()], forest: vec![0.0; keyed.len()], pattern: 0.0 };
+    let among = most_surprising(core, keyed);
+    add_scaled(&mut shares.surprisal, &among, channels.surprisal_nats);
+
+    let values = core::statistics(&core.counts, View::from(line), 0);
+    let row: Vec<(u32, f64)> = core::statistics_row(values, core.medians).collect();
+    let credit = credit(&core.statistics, &row);
+    let total: f64 = credit.iter().map(|(_, nats)| nats).sum();
+    if total > 0.0 {
+        for (column, part) in credit {
+            let nats = channels.statistics_nats * part / total;
+            if column as usize >= STATISTICS - 2 {
+                shares.pattern += nats;
+            } else {
+                add_scaled(&mut shares.surprisal, &among, nats);
+            }
+        }
+    }
+    share_text_forest(core, event, line, channels.forest_nats, &mut shares.forest);
+    shares
+}
+
+/// Adds `nats` in proportion to `weights`.
+fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) {
+    let total: f64 = weights.iter().sum();
+    if total > 0.0 {
+        to.iter_mut().zip(weights).for_each(|(to, weight)| *to += nats * weight / total);
+    }
+}
+
+/// The surprisals of the words that reach the third greatest one, others 0; a repeated word counts once.
+fn most_surprising(core: &Core, keyed: &[Keyed]) -> Vec<f64> {
+    let is_first = |at: usize| !keyed[..at].iter().any(|other| other.key == keyed[at].key);
+    let surprisals: Vec<f64> = keyed
+        .iter()
+        .enumerate()
+        .map(|(at, keyed)| if is_first(at) { core.counts.surprisal(keyed.key, 0) } else { 0.0 })
+        .collect();
+    let mut sorted = surprisals.clone();
+    sorted.sort_unstable_by(|a, b| b.total_cmp(a));
+    let third = sorted.get(2).or(sorted.last()).copied().unwrap_or_default();
+    surprisals.into_iter().map(|surprisal| if surprisal >= third { surprisal } else { 0.0 }).collect()
+}
+
+/// What each column of a row took off the expected path length, over all trees; only what shortened it.
+fn credit(forest: &Forest, row: &[(u32, f64)]) -> Vec<(u32, f64)> {
+    let mut credit: Vec<(u32, f64)> = row.iter().map(|(column, _)| (*column, 0.0)).collect();
+    for tree in &forest.data().trees {
+        let value =
+            |feature| row.binary_search_by_key(&feature, |(column, _)| *column).map_or(0.0, |at| row[at].1);
+        tree.walk(value, |parent, child| {
+            if let Ok(at) = credit.binary_search_by_key(&parent.feature, |(column, _)| *column) {
+                credit[at].1 += expected_rest(parent) - expected_rest(child) - 1.0;
+            }
+        });
+    }
+    credit.iter_mut().for_each(|(_, nats)| *nats = nats.max(0.0));
+    credit
+}
+
+/// Expected path length from a node on.
+fn expected_rest(node: &Node) -> f64 {
+    average_path_length(node.samples)
+}
+
+fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, forest: &mut [f64]) {
+    let row: Vec<(u32, f64)> = core::text_row(line.columns()).collect();
+    let credit = credit(&core.text, &row);
+    let total: f64 = credit.iter().map(|(_, part)| part).sum();
+    if total <= 0.0 {
+        return;
+    }
+    let words = line.masked().words();
+    let value =
+        |column: u32| row.binary_search_by_key(&column, |(column, _)| *column).map_or(1.0, |at| row[at].1);
+    for_each_column(event, core.spec, &mut Vec::new(), |column, span, kind| {
+        let Ok(at) = credit.binary_search_by_key(&column, |(column, _)| *column) else { return };
+        let part = nats * credit[at].1 / total / value(column);
+        let index = match (kind, span) {
+            (WordKind::Service, _) => Some(0),
+            (WordKind::Level, _) => Some(1),
+            (WordKind::Message(_), Some((start, end))) => {
+                let word = words.partition_point(|word| word.source.end <= start);
+                words.get(word).filter(|word| word.source.start < end).map(|_| word + 2)
+            }
+            (WordKind::Message(_), None) => None,
+        };
+        if let Some(slot) = index.and_then(|index| forest.get_mut(index)) {
+            *slot += part;
+        }
+    });
+}
+
+/// Moves what numbers and addresses brought to the words, in proportion, unless they brought most of it: then the
+/// number itself is what is odd.
+fn prefer_words(line: &Line, shares: &mut Shares) {
+    let words = line.masked().words();
+    let is_mask: Vec<bool> = line
+        .keyed()
+        .iter()
+        .map(|keyed| match keyed.kind {
+            WordKind::Message(index) => words.get(index).is_some_and(|word| word.is_mask),
+            WordKind::Service | WordKind::Level => false,
+        })
+        .collect();
+    for part in [&mut shares.surprisal, &mut shares.forest] {
+        let total: f64 = part.iter().sum();
+        let masks: f64 =
+            part.iter().zip(&is_mask).filter(|(_, is_mask)| **is_mask).map(|(nats, _)| nats).sum();
+        if masks > 0.0 && masks <= total / 2.0 {
+            let scale = total / (total - masks);
+            for (nats, is_mask) in part.iter_mut().zip(&is_mask) {
+                *nats = if *is_mask { 0.0 } else { *nats * scale };
+            }
+        }
+    }
+}
+
+fn word_reasons(core: &Core, event: &LogEvent, line: &Line, shares: &Shares) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for (at, keyed) in line.keyed().iter().enumerate() {
+        let word = match keyed.kind {
+            WordKind::Service => event.service.as_str(),
+            WordKind::Level => continue,
+            WordKind::Message(index) => {
+                let word = line.masked().words().get(index);
+                word.and_then(|word| event.message.get(word.source.clone())).unwrap_or_default()
+            }
+        };
+        let word = &word[..word.floor_char_boundary(LONGEST_WORD)];
+        let (surprisal, forest) = (shares.surprisal[at], shares.forest[at]);
+        let seen = u64::from(core.counts.seen(keyed.key));
+        if let Some(known) = reasons.iter_mut().find(|reason| reason.word == word) {
+            known.contribution += surprisal + forest;
+            continue;
+        }
+        let rare = seen as f64 <= RARE_SHARE * core.counts.lines() as f64;
+        let kind =
+            if rare || surprisal >= forest { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
+        reasons.push(Reason { kind, word: word.to_owned(), contribution: surprisal + forest, seen });
+    }
+    reasons
+}
+
+fn push_level(core: &Core, line: &Line, level: Level, shares: &Shares, reasons: &mut Vec<Reason>) {
+    let at = line.keyed().iter().position(|keyed| keyed.kind == WordKind::Level);
+    let Some(at) = at else { return };
+    reasons.push(Reason {
+        kind: ReasonKind::Severity,
+        word: level.as_str().to_owned(),
+        contribution: severity_nats(Some(level)) + shares.surprisal[at] + shares.forest[at],
+        seen: u64::from(core.counts.seen(line.keyed()[at].key)),
+    });
+}

@@ -1,0 +1,120 @@
+//! A model as plain data: what an artifact holds, and the checks that make it a model again.
+
+use serde::{Deserialize, Serialize};
+
+use super::channel::Tail;
+use super::core::{Core, STATISTICS};
+use super::counts::Counts;
+use super::distribution::Distribution;
+use super::patterns::{FrequentPatterns, MOST_PATTERNS};
+use super::{Contamination, Model, Provenance};
+use crate::artifact;
+use crate::features::FeatureSpec;
+use crate::forest::{Forest, ForestData};
+
+/// Everything of a model but its digest.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StoredModel {
+    pub(crate) spec: FeatureSpec,
+    provenance: Provenance,
+    /// `None` for [`Contamination::Auto`].
+    contamination: Option<f64>,
+    lines: u64,
+    counts: Vec<(u64, u32)>,
+    text: ForestData,
+    statistics: ForestData,
+    medians: [f64; STATISTICS],
+    tails: [Tail; 3],
+    cells: Vec<(u32, u64)>,
+    patterns: Vec<(String, u64)>,
+}
+
+impl StoredModel {
+    /// The model that was stored under `digest`.
+    ///
+    /// # Errors
+    /// Says which part cannot be what training made.
+    pub(crate) fn into_model(self, digest: String) -> Result<Model, String> {
+        if self.spec.rules != FeatureSpec::RULES {
+            return Err(format!(
+                "it was made with feature rules {}, this program has {}: train it again",
+                self.spec.rules,
+                FeatureSpec::RULES
+            ));
+        }
+        if !self.spec.n_features.is_power_of_two() || self.spec.n_features != self.text.n_features {
+            return Err(format!("{} hashed columns do not fit its forest", self.spec.n_features));
+        }
+        if self.statistics.n_features as usize != STATISTICS {
+            return Err(format!("{} statistics, not {STATISTICS}", self.statistics.n_features));
+        }
+        if self.counts.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err("its counts are out of order".into());
+        }
+        if self.medians.iter().any(|median| !median.is_finite()) || !self.tails.iter().all(Tail::is_sound) {
+            return Err("its training statistics are damaged".into());
+        }
+        if self.patterns.len() > MOST_PATTERNS {
+            return Err(format!("{} patterns, more than {MOST_PATTERNS}", self.patterns.len()));
+        }
+        let contamination = match self.contamination {
+            None => Contamination::Auto,
+            Some(share) if 0.0 < share && share <= 0.5 => Contamination::Share(share),
+            Some(share) => return Err(format!("contamination {share} is not in (0, 0.5]")),
+        };
+        let distribution = Distribution::from_pairs(&self.cells)
+            .filter(|distribution| distribution.total() > 0)
+            .ok_or("its score distribution is damaged")?;
+        let forest = |data| Forest::from_data(data).map_err(|error| error.to_string());
+        Ok(Model {
+            core: Core {
+                spec: self.spec,
+                counts: Counts::from_pairs(self.lines, self.counts.into_iter()),
+                text: forest(self.text)?,
+                statistics: forest(self.statistics)?,
+                medians: self.medians,
+                tails: self.tails,
+            },
+            patterns: FrequentPatterns::new(self.patterns),
+            distribution,
+            provenance: self.provenance,
+            contamination,
+            digest,
+        })
+    }
+}
+
+impl Model {
+    pub(super) fn new(
+        core: Core,
+        patterns: FrequentPatterns,
+        distribution: Distribution,
+        provenance: Provenance,
+        contamination: Contamination,
+    ) -> Self {
+        let mut model =
+            Self { core, patterns, distribution, provenance, contamination, digest: String::new() };
+        model.digest = artifact::digest(&model);
+        model
+    }
+
+    /// The model as plain data.
+    pub(crate) fn to_stored(&self) -> StoredModel {
+        StoredModel {
+            spec: self.core.spec,
+            provenance: self.provenance.clone(),
+            contamination: match self.contamination {
+                Contamination::Share(share) => Some(share),
+                Contamination::Auto => None,
+            },
+            lines: self.core.counts.lines(),
+            counts: self.core.counts.pairs(),
+            text: self.core.text.data().clone(),
+            statistics: self.core.statistics.data().clone(),
+            medians: self.core.medians,
+            tails: self.core.tails.clone(),
+            cells: self.distribution.pairs(),
+            patterns: self.patterns.as_slice().to_vec(),
+        }
+    }
+}
