@@ -1,1 +1,354 @@
-//! Secrets are taken out of a line before anything of it is kept.
+//! Secrets are taken out of a line before anything of it is kept: keys, tokens, passwords, card numbers become
+//! `[redacted:kind]`. Never decides what else of a line is kept.
+
+mod cards;
+mod patterns;
+
+use std::borrow::Cow;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use regex::Regex;
+
+use crate::event::LogEvent;
+pub use patterns::{DEFAULT_PATTERNS, SENSITIVE_NAMES};
+
+/// What one kind of secret looks like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    /// What stands in the place of the secret: `[redacted:kind]`. Letters, digits, `_` and `-`.
+    pub kind: String,
+    /// A regular expression; its group named `secret`, where it has one, is replaced, else the whole match.
+    pub regex: String,
+    /// A line without any of these, in any case, is not searched; none means that every line is.
+    pub hints: Vec<String>,
+}
+
+impl Pattern {
+    /// A pattern as a setting writes it: `kind=regular expression`.
+    ///
+    /// # Errors
+    /// There is no `=`, or the kind has other characters than letters, digits, `_` and `-`.
+    pub fn parse(setting: &str) -> Result<Self, RedactError> {
+        let shape = || RedactError::Shape { setting: setting.to_owned() };
+        let (kind, regex) = setting.split_once('=').ok_or_else(shape)?;
+        let kind = kind.trim();
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        if kind.is_empty() || !kind.bytes().all(is_name) || regex.is_empty() {
+            return Err(shape());
+        }
+        Ok(Self { kind: kind.to_owned(), regex: regex.to_owned(), hints: Vec::new() })
+    }
+}
+
+/// A pattern that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RedactError {
+    /// Not of the form `kind=regex`.
+    #[error("the redaction pattern `{setting}` is not of the form `kind=regular expression`")]
+    Shape {
+        /// As it was given.
+        setting: String,
+    },
+    /// Not a regular expression.
+    #[error("the redaction pattern `{kind}` is no regular expression: {detail}")]
+    Syntax {
+        /// Its kind.
+        kind: String,
+        /// What the parser says.
+        detail: String,
+    },
+    /// More patterns than can be told apart.
+    #[error("{count} redaction patterns are too many; at most {limit} are allowed", limit = Redactor::MAX_PATTERNS)]
+    TooMany {
+        /// How many there were.
+        count: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Compiled {
+    kind: String,
+    regex: Regex,
+    has_group: bool,
+}
+
+/// Replaces secrets; cheap to share between threads.
+#[derive(Clone, Debug)]
+pub struct Redactor {
+    patterns: Vec<Compiled>,
+    hints: Option<AhoCorasick>,
+    /// The pattern that each hint belongs to.
+    hint_owner: Vec<u32>,
+    /// Patterns that every line is searched for.
+    always: u64,
+    cards: bool,
+    names: bool,
+}
+
+impl Default for Redactor {
+    /// With [`DEFAULT_PATTERNS`], card numbers and [`SENSITIVE_NAMES`].
+    fn default() -> Self {
+        let compiled = Self::compile(&patterns::defaults());
+        let compiled = compiled.unwrap_or_else(|_| Self::off());
+        Self { cards: true, names: true, ..compiled }
+    }
+}
+
+impl Redactor {
+    /// Most patterns of one redactor.
+    pub const MAX_PATTERNS: usize = 64;
+
+    /// The default patterns, card numbers and names, and `more` patterns.
+    ///
+    /// # Errors
+    /// A pattern is not a regular expression, or there are too many.
+    pub fn new(more: &[Pattern]) -> Result<Self, RedactError> {
+        let mut all = patterns::defaults();
+        all.extend(more.iter().cloned());
+        Ok(Self { cards: true, names: true, ..Self::compile(&all)? })
+    }
+
+    /// Only these patterns.
+    ///
+    /// # Errors
+    /// As [`Redactor::new`].
+    pub fn only(patterns: &[Pattern]) -> Result<Self, RedactError> {
+        Self::compile(patterns)
+    }
+
+    /// Replaces nothing.
+    pub fn off() -> Self {
+        Self {
+            patterns: Vec::new(),
+            hints: None,
+            hint_owner: Vec::new(),
+            always: 0,
+            cards: false,
+            names: false,
+        }
+    }
+
+    fn compile(patterns: &[Pattern]) -> Result<Self, RedactError> {
+        if patterns.len() > Self::MAX_PATTERNS {
+            return Err(RedactError::TooMany { count: patterns.len() });
+        }
+        let mut redactor = Self::off();
+        let mut hints = Vec::new();
+        for (index, pattern) in patterns.iter().enumerate() {
+            let syntax = |detail: String| RedactError::Syntax { kind: pattern.kind.clone(), detail };
+            let regex = regex::RegexBuilder::new(&pattern.regex)
+                .size_limit(1 << 20)
+                .build()
+                .map_err(|error| syntax(error.to_string()))?;
+            let has_group = regex.capture_names().flatten().any(|name| name == "secret");
+            if regex.is_match("") {
+                return Err(syntax("it matches the empty text, so it would match everywhere".to_owned()));
+            }
+            redactor.patterns.push(Compiled { kind: pattern.kind.clone(), regex, has_group });
+            if pattern.hints.is_empty() {
+                redactor.always |= 1 << index;
+            }
+            for hint in &pattern.hints {
+                hints.push(hint.as_str());
+                redactor.hint_owner.push(u32::try_from(index).unwrap_or(u32::MAX));
+            }
+        }
+        redactor.hints = AhoCorasick::builder()
+            .ascii_case_insensitive(true)
+            .match_kind(MatchKind::Standard)
+            .build(hints)
+            .ok();
+        if redactor.hints.is_none() {
+            redactor.always = u64::MAX;
+        }
+        Ok(redactor)
+    }
+
+    /// Replaces the secrets of an event's message, service and attributes; returns how many texts were changed.
+    pub fn redact(&self, event: &mut LogEvent) -> usize {
+        let mut changed = self.redact_in_place(&mut event.message) + self.redact_in_place(&mut event.service);
+        for (name, value) in &mut event.attributes {
+            let secret = if self.names && !value.is_empty() { patterns::sensitive_name(name) } else { None };
+            match secret {
+                Some(kind) if !patterns::is_harmless(kind, value) => {
+                    if !value.starts_with("[redacted:") {
+                        *value = format!("[redacted:{kind}]");
+                        changed += 1;
+                    }
+                }
+                _ => changed += self.redact_in_place(value),
+            }
+        }
+        changed
+    }
+
+    fn redact_in_place(&self, text: &mut String) -> usize {
+        match self.redact_text(text) {
+            Cow::Borrowed(_) => 0,
+            Cow::Owned(replaced) => {
+                *text = replaced;
+                1
+            }
+        }
+    }
+
+    /// Replaces the secrets of a text; borrowed where there are none.
+    pub fn redact_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut candidates = self.candidates(text);
+        let mut result = Cow::Borrowed(text);
+        while candidates != 0 {
+            let index = candidates.trailing_zeros() as usize;
+            candidates &= candidates - 1;
+            if let Some(pattern) = self.patterns.get(index)
+                && let Some(replaced) = pattern.replace(&result)
+            {
+                result = Cow::Owned(replaced);
+            }
+        }
+        if self.cards
+            && let Some(replaced) = cards::replace(&result)
+        {
+            result = Cow::Owned(replaced);
+        }
+        result
+    }
+
+    /// The patterns whose hints a text has, as a bit mask.
+    fn candidates(&self, text: &str) -> u64 {
+        let mut found = self.always;
+        if let Some(hints) = &self.hints {
+            for hit in hints.find_overlapping_iter(text) {
+                found |= 1 << self.hint_owner[hit.pattern().as_usize()];
+            }
+        }
+        found
+    }
+}
+
+impl Compiled {
+    fn replace(&self, text: &str) -> Option<String> {
+        let mut out = String::new();
+        let mut copied = 0;
+        for captures in self.regex.captures_iter(text) {
+            let whole = captures.get_match();
+            let group = || ["secret", "quoted", "single"].iter().find_map(|name| captures.name(name));
+            let secret = if self.has_group { group() } else { Some(whole) };
+            let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { continue };
+            let kind = captures.name("kind").and_then(|name| patterns::sensitive_name(name.as_str()));
+            let kind = kind.unwrap_or(&self.kind);
+            if secret.as_str().starts_with("[redacted") || patterns::is_harmless(kind, secret.as_str()) {
+                continue;
+            }
+            out.push_str(&text[copied..secret.start()]);
+            out.push_str("[redacted:");
+            out.push_str(kind);
+            out.push(']');
+            copied = secret.end();
+        }
+        if copied == 0 {
+            return None;
+        }
+        out.push_str(&text[copied..]);
+        Some(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("login password=hunter2 ok", "login password=[redacted:password] ok")]
+    #[case(r#"{"password":"a b","x":1}"#, r#"{"password":"[redacted:password]","x":1}"#)]
+    #[case("db_passwd: 's3cret', next", "db_passwd: '[redacted:passwd]', next")]
+    #[case("api_key=abc123&x=1", "api_key=[redacted:api_key]&x=1")]
+    #[case("Authorization: Bearer abcdef123456", "Authorization: Bearer [redacted:bearer]")]
+    #[case("authorization=s3cr3tvalue", "authorization=[redacted:authorization]")]
+    #[case("key AKIAIOSFODNN7EXAMPLE used", "key [redacted:aws_key] used")]
+    #[case("amqp://guest:gu3st@mq:5672/", "amqp://[redacted:credentials]@mq:5672/")]
+    #[case("postgres://u:p%40ss@db/x", "postgres://[redacted:credentials]@db/x")]
+    #[case("t eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc_DEF-123 end", "t [redacted:jwt] end")]
+    #[case("paid with 4111 1111 1111 1111 today", "paid with [redacted:card] today")]
+    #[case("card=5500-0000-0000-0004", "card=[redacted:card]")]
+    #[case(
+        "x -----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY----- y",
+        "x [redacted:private_key] y"
+    )]
+    #[case("-----BEGIN PRIVATE KEY-----\nMIIEcut", "[redacted:private_key]")]
+    #[case("push with ghp_0123456789abcdefghijABCDEFGHIJ012345", "push with [redacted:token]")]
+    fn a_secret_is_replaced_by_its_kind(#[case] text: &str, #[case] redacted: &str) {
+        assert_eq!(Redactor::default().redact_text(text), redacted);
+    }
+
+    #[rstest]
+    #[case("Failed password for root from 10.0.0.1 port 22 ssh2")]
+    #[case("used 512 tokens of max_tokens=4096")]
+    #[case("sudo: joe : TTY=pts/0 ; PWD=/home/joe ; USER=root")]
+    #[case("Receiving block blk_4111111111111111 src: /10.0.0.1:1")]
+    #[case("order 4111111111111112 shipped")]
+    #[case("see https://example.com/a:b@c and 1234567890123456")]
+    #[case("the secret of good tea: patience")]
+    fn ordinary_lines_are_left_alone(#[case] text: &str) {
+        assert!(matches!(Redactor::default().redact_text(text), Cow::Borrowed(_)), "{text}");
+    }
+
+    #[test]
+    fn an_attribute_with_a_telling_name_loses_its_whole_value() {
+        let attributes = [
+            ("http.headers.Authorization", "x y z"),
+            ("userPassword", "p"),
+            ("user", "ann"),
+            ("note", "token=abc"),
+        ];
+        let mut event = LogEvent {
+            message: "m".to_owned(),
+            attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+            ..LogEvent::default()
+        };
+        assert_eq!(Redactor::default().redact(&mut event), 3);
+        let values: Vec<_> = event.attributes.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!(
+            values,
+            ["[redacted:authorization]", "[redacted:password]", "ann", "token=[redacted:token]"]
+        );
+    }
+
+    #[test]
+    fn a_pattern_of_the_user_is_used_and_a_faulty_one_refused() {
+        let pattern = Pattern::parse(r"iban=\bDE\d{20}\b").unwrap();
+        let redactor = Redactor::new(&[pattern]).unwrap();
+        assert_eq!(redactor.redact_text("to DE12345678901234567890"), "to [redacted:iban]");
+        assert!(Pattern::parse("no pattern").is_err());
+        let faulty = Pattern::parse("x=(").unwrap();
+        assert!(Redactor::new(&[faulty]).unwrap_err().to_string().contains("`x`"));
+        assert!(Redactor::new(&[Pattern::parse("x=a*").unwrap()]).is_err());
+    }
+
+    #[test]
+    fn the_default_patterns_all_compile() {
+        assert_eq!(Redactor::default().patterns.len(), DEFAULT_PATTERNS.len());
+    }
+
+    #[test]
+    fn off_replaces_nothing() {
+        assert_eq!(Redactor::off().redact_text("password=x"), "password=x");
+    }
+
+    proptest! {
+        #[test]
+        fn redacting_twice_changes_nothing_more(text in "[ -~]{0,80}") {
+            let redactor = Redactor::default();
+            let once = redactor.redact_text(&text).into_owned();
+            prop_assert_eq!(redactor.redact_text(&once), once.as_str());
+        }
+
+        #[test]
+        fn a_password_never_survives(secret in "[A-Za-z0-9!#%+/]{1,24}", name in "password|PASSWORD|api_key|client_secret") {
+            let redacted = Redactor::default().redact_text(&format!("user=ann {name}={secret} done")).into_owned();
+            prop_assert!(redacted.ends_with("] done"), "{}", redacted);
+        }
+    }
+}
