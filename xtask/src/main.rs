@@ -2,6 +2,7 @@
 //! that is shipped.
 
 mod codegen;
+mod compose;
 mod fuzz;
 mod setup;
 mod shell;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Command {
     /// Generate the gRPC code again from proto/
     Codegen,
+    /// Build the image, run the whole stack once on a real Docker engine, and stop it (root, half an hour)
+    Compose(compose::Arguments),
     /// Run the fault tests in their long form: brokers and scorers killed and started again, many times
     Faults,
     /// Fuzz each target of fuzz/, or those named, and say how many executions there were
@@ -39,6 +42,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Codegen => codegen::run(),
+        Command::Compose(arguments) => compose::run(&arguments),
         Command::Faults => test::long("faults::"),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Setup => setup::run(),

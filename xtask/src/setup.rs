@@ -1,7 +1,7 @@
 //! Installs what the tests need beyond Rust, at pinned versions, outside of `target/`: Java, Apache Kafka, Python
 //! clients, rsyslog and cargo-deny. It leaves alone what is there already, and downloads only by package managers.
 
-mod debian;
+pub mod debian;
 mod jars;
 mod python;
 
@@ -29,6 +29,15 @@ pub fn run() -> Result<()> {
     cargo_deny()?;
     println!("setup: all there, below {}", tools::cache_dir()?.display());
     Ok(())
+}
+
+/// Apache Kafka's jars, fetched if need be.
+///
+/// # Errors
+/// When Maven cannot be had or fails.
+pub fn kafka() -> Result<()> {
+    let _lock = lock()?;
+    jars::install()
 }
 
 /// The cargo-deny of the pinned version, installed if need be.
