@@ -2,12 +2,12 @@
 //! A file that cannot be used never takes the place of a model that can.
 
 use std::fs;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
+use corpus::ModelFileError;
 use engine::model::{Contamination, Model, Threshold};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -16,9 +16,6 @@ use crate::config::ModelSettings;
 
 /// How often the model file is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
-
-/// Largest model file that is read. The largest model that training makes is far below it.
-const MAX_MODEL_BYTES: u64 = 1 << 30;
 
 /// Share of training lines above the threshold from which on it is worth a warning.
 const SUSPICIOUS_SHARE: f64 = 0.5;
@@ -87,9 +84,11 @@ impl LiveModel {
     }
 
     /// Replaces it for everyone who asks from now on.
-    pub fn set(&self, loaded: Loaded) {
-        self.0.loaded.store(Some(Arc::new(loaded)));
+    pub fn set(&self, loaded: Loaded) -> Arc<Loaded> {
+        let loaded = Arc::new(loaded);
+        self.0.loaded.store(Some(Arc::clone(&loaded)));
         self.0.replaced.notify_waiters();
+        loaded
     }
 
     /// Waits until there is a model.
@@ -103,20 +102,6 @@ impl LiveModel {
         }
     }
 }
-
-/// Why a model file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("the model file {} {what}; {way_out}", path.display())]
-pub struct ModelError {
-    /// The file.
-    pub path: PathBuf,
-    /// What is wrong with it.
-    pub what: String,
-    /// What to do next.
-    pub way_out: &'static str,
-}
-
-const TRAIN: &str = "make one with `trainer` (it reads TRAIN_CSV and writes MODEL_PATH)";
 
 /// What came of reading the file again.
 #[derive(Debug)]
@@ -173,36 +158,29 @@ impl ModelFile {
     ///
     /// # Errors
     /// The file cannot be used; the model in use stays.
-    pub fn reload(&self) -> Result<Reloaded, ModelError> {
+    pub fn reload(&self) -> Result<Reloaded, ModelFileError> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         self.reload_locked(&mut tried)
     }
 
     /// Reads the file where it is another than at the last attempt.
-    fn reload_if_touched(&self) -> Option<Result<Reloaded, ModelError>> {
+    fn reload_if_touched(&self) -> Option<Result<Reloaded, ModelFileError>> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.settings.path)?;
         (*tried != Some(stamp)).then(|| self.reload_locked(&mut tried))
     }
 
-    fn reload_locked(&self, tried: &mut Option<Stamp>) -> Result<Reloaded, ModelError> {
+    fn reload_locked(&self, tried: &mut Option<Stamp>) -> Result<Reloaded, ModelFileError> {
         // Taken before the bytes are read: a file that is replaced meanwhile is read once more, never once less.
         *tried = Stamp::of(&self.settings.path);
-        let read = read_model(&self.settings.path);
+        let read = corpus::load_model(&self.settings.path);
         (self.on_attempt)(read.is_ok());
         let model = read?;
         if let Some(loaded) = self.live.get().filter(|loaded| loaded.model.digest() == model.digest()) {
             return Ok(Reloaded { loaded, changed: false });
         }
-        self.live.set(Loaded::new(model, &self.settings, Some(self.settings.path.clone())));
-        match self.live.get() {
-            Some(loaded) => Ok(Reloaded { loaded, changed: true }),
-            None => Err(self.error("was unloaded while it was read".to_owned())),
-        }
-    }
-
-    fn error(&self, what: String) -> ModelError {
-        ModelError { path: self.settings.path.clone(), what, way_out: TRAIN }
+        let loaded = self.live.set(Loaded::new(model, &self.settings, Some(self.settings.path.clone())));
+        Ok(Reloaded { loaded, changed: true })
     }
 
     /// Looks at the file every few seconds until `stop`, and says what came of each change.
@@ -229,18 +207,4 @@ impl ModelFile {
             }
         }
     }
-}
-
-fn read_model(path: &Path) -> Result<Model, ModelError> {
-    let error = |what: String, way_out| ModelError { path: path.to_owned(), what, way_out };
-    let file = fs::File::open(path).map_err(|cause| error(format!("cannot be opened: {cause}"), TRAIN))?;
-    let mut bytes = Vec::new();
-    file.take(MAX_MODEL_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|cause| error(format!("cannot be read: {cause}"), TRAIN))?;
-    if bytes.len() as u64 > MAX_MODEL_BYTES {
-        let what = format!("is larger than the {MAX_MODEL_BYTES} bytes that are allowed");
-        return Err(error(what, TRAIN));
-    }
-    engine::artifact::from_bytes(&bytes).map_err(|cause| error(format!("cannot be used: {cause}"), TRAIN))
 }

@@ -46,7 +46,7 @@ pub struct Otlp {
 impl Otlp {
     /// Hands records to `intake`; `decode` are the settings of every source, of which the shape is not used.
     pub fn new(intake: Intake, decode: DecodeSettings, max_message_bytes: usize) -> Self {
-        let decoder = Decoder::new(decode);
+        let decoder = Decoder::new(DecodeSettings { format: Some("otlp_proto".to_owned()), ..decode });
         Self { intake, decoder, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)), max_message_bytes }
     }
 
