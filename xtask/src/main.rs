@@ -1,6 +1,7 @@
 //! `cargo xtask`: the project's own commands, so that a person and CI run the same ones. Never part of a program
 //! that is shipped.
 
+mod bench;
 mod codegen;
 mod compose;
 mod fuzz;
@@ -21,6 +22,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Measure how well odd lines are found, and how the forest compares with scikit-learn's
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Generate the gRPC code again from proto/
     Codegen,
     /// Build the image, run the whole stack once on a real Docker engine, and stop it (root, half an hour)
@@ -41,6 +45,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
+        Command::Bench(bench) => bench::run(&bench),
         Command::Codegen => codegen::run(),
         Command::Compose(arguments) => compose::run(&arguments),
         Command::Faults => test::long("faults::"),

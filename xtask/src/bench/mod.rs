@@ -1,0 +1,24 @@
+//! Measurements that a person can repeat: how well odd lines are found, and how the forest compares with
+//! scikit-learn's. Nothing here is part of a program that is shipped.
+
+mod quality;
+mod table;
+
+use clap::Subcommand;
+
+/// What to measure.
+#[derive(Subcommand)]
+pub enum Bench {
+    /// ROC-AUC, average precision and F1 on each *.csv and *.csv.zst of a folder that has a `label` column
+    Quality(quality::Arguments),
+}
+
+/// Runs one measurement.
+///
+/// # Errors
+/// What could not be read or run.
+pub fn run(bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Quality(arguments) => quality::run(arguments),
+    }
+}
