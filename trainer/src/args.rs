@@ -1,0 +1,276 @@
+//! Flags and environment of the trainer: as written becomes as usable, all mistakes reported together.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Parser, Subcommand};
+use engine::decode::{DecodeSettings, Decoder};
+use engine::model::Contamination;
+use engine::model::train::{CheckedTrainParams, TrainParams};
+use engine::redact::{Pattern, Redactor};
+
+use crate::exclude::Excluded;
+
+const EXAMPLES: &str = "Examples:
+  trainer                                         data/sample_logs.csv into models/isolog.model
+  trainer fit logs.csv                            a CSV with the header timestamp,service,level,message
+  trainer fit 'logs/*.json.gz' old.log.zst        JSON lines and text, compressed or not
+  zcat app.log.gz | trainer fit -                 standard input, read once
+  trainer fit logs.csv --exclude-time 2026-03-01T10:00:00Z..2026-03-01T12:00:00Z --exclude-level ERROR
+  trainer evaluate --model models/isolog.model labelled.csv
+
+Exit status: 0 when the model was written, 2 on an error.";
+
+/// Fits an Isolation Forest on historical logs.
+#[derive(Debug, Parser)]
+#[command(name = "trainer", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; `fit` where nothing is said.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Arguments of `fit`.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// What the program does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Fits a model on historical logs and writes it
+    #[command(after_help = EXAMPLES)]
+    Fit(FitArgs),
+    /// Measures a model on logs with a `label` column
+    Evaluate(EvaluateArgs),
+}
+
+/// How records are read, for both commands.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ReadArgs {
+    /// Shape of the records; without it each record's shape is found
+    #[arg(long, value_name = "NAME", env = "INPUT_FORMAT")]
+    pub format: Option<String>,
+    /// Longest line that is accepted, 64 to 67108864 bytes
+    #[arg(long, value_name = "BYTES", env = "MAX_LINE_BYTES", default_value_t = 1 << 20)]
+    pub max_line_bytes: usize,
+}
+
+/// Arguments of `trainer fit`.
+#[derive(Debug, clap::Args)]
+pub struct FitArgs {
+    /// Files, patterns or - for standard input: CSV, JSON lines or text, plain, .gz or .zst
+    #[arg(value_name = "LOGS", env = "TRAIN_CSV", default_value = "data/sample_logs.csv")]
+    pub logs: Vec<String>,
+    /// Where the model is written
+    #[arg(long, short, value_name = "FILE", env = "MODEL_PATH", default_value = "models/isolog.model")]
+    pub model_path: PathBuf,
+    /// Share of the lines to call anomalous, above 0 and at most 0.5, or `auto`
+    #[arg(
+        long,
+        value_name = "SHARE",
+        env = "CONTAMINATION",
+        default_value = "0.05",
+        allow_hyphen_values = true
+    )]
+    pub contamination: ContaminationArg,
+    /// Number of trees
+    #[arg(long, value_name = "N", env = "N_ESTIMATORS", default_value_t = TrainParams::default().n_estimators)]
+    pub n_estimators: usize,
+    /// Lines drawn for each tree
+    #[arg(long, value_name = "N", env = "MAX_SAMPLES", default_value_t = TrainParams::default().max_samples)]
+    pub max_samples: usize,
+    /// Hashed columns, a power of two
+    #[arg(long, value_name = "N", env = "N_FEATURES", default_value_t = TrainParams::default().n_features)]
+    pub n_features: usize,
+    /// Seed: the same input and seed give the same model, byte for byte
+    #[arg(long, value_name = "N", env = "RANDOM_SEED", default_value_t = TrainParams::default().seed)]
+    pub seed: u64,
+    /// Threads to use, 0 for all cores; the model does not depend on it
+    #[arg(long, value_name = "N", env = "TRAINER_THREADS", default_value_t = 0)]
+    pub threads: usize,
+    /// Leave out lines from this time until before that one, such as an incident; may be repeated
+    #[arg(long, value_name = "FROM..TO")]
+    pub exclude_time: Vec<String>,
+    /// Leave out lines of this level and graver ones
+    #[arg(long, value_name = "LEVEL")]
+    pub exclude_level: Option<String>,
+    /// Leave out lines for which this CEL expression is true, as 'service == "batch"'; may be repeated
+    #[arg(long, value_name = "FILTER")]
+    pub exclude: Vec<String>,
+    /// Take out secrets of this kind too, beside keys, tokens, passwords and card numbers; may be repeated
+    #[arg(long, value_name = "KIND=REGEX", env = "REDACT_PATTERNS", value_delimiter = '\n')]
+    pub redact: Vec<String>,
+    /// Also write the report as JSON
+    #[arg(long, value_name = "FILE")]
+    pub report_json: Option<PathBuf>,
+    /// How records are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// Arguments of `trainer evaluate`.
+#[derive(Debug, clap::Args)]
+pub struct EvaluateArgs {
+    /// The model to measure
+    #[arg(long, short, value_name = "FILE", env = "MODEL_PATH", default_value = "models/isolog.model")]
+    pub model: PathBuf,
+    /// Files, patterns or - with a column or field `label`: 0, empty, `normal` or `-` is ordinary, all else odd
+    #[arg(value_name = "LOGS", required = true)]
+    pub logs: Vec<String>,
+    /// Name of the label's column
+    #[arg(long, value_name = "NAME", default_value = "label")]
+    pub label: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// How records are read.
+    #[command(flatten)]
+    pub read: ReadArgs,
+}
+
+/// `auto` or a number; whether the number is in range is checked with the others.
+#[derive(Clone, Copy, Debug)]
+pub struct ContaminationArg(pub Contamination);
+
+impl FromStr for ContaminationArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.trim().eq_ignore_ascii_case("auto") {
+            return Ok(Self(Contamination::Auto));
+        }
+        let share = text
+            .trim()
+            .parse()
+            .map_err(|_| "allowed: a share above 0 and at most 0.5, or `auto`".to_owned())?;
+        Ok(Self(Contamination::Share(share)))
+    }
+}
+
+/// All mistakes of a command line.
+#[derive(Debug)]
+pub struct Mistakes(Vec<String>);
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count = self.0.len();
+        write!(f, "{count} setting{} cannot be used:", if count == 1 { "" } else { "s" })?;
+        self.0.iter().try_for_each(|mistake| write!(f, "\n  {mistake}"))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Settings of `fit` whose ranges were checked.
+#[derive(Debug)]
+pub struct FitSettings {
+    /// Parameters of the model.
+    pub params: CheckedTrainParams,
+    /// What is left out.
+    pub excluded: Excluded,
+    /// Decodes the records.
+    pub decoder: Decoder,
+    /// Takes secrets out.
+    pub redactor: Redactor,
+}
+
+impl FitArgs {
+    /// The parameters as they were asked for.
+    pub fn params(&self) -> TrainParams {
+        TrainParams {
+            n_estimators: self.n_estimators,
+            max_samples: self.max_samples,
+            n_features: self.n_features,
+            seed: self.seed,
+            contamination: self.contamination.0,
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// Every setting that cannot be used, with its name, its value and what is allowed.
+    pub fn check(&self) -> Result<FitSettings, Mistakes> {
+        let mut mistakes = Vec::new();
+        let params = match self.params().check() {
+            Ok(params) => Some(params),
+            Err(errors) => {
+                mistakes.extend(errors.iter().map(|error| {
+                    let variable = if error.name == "seed" {
+                        "RANDOM_SEED".to_owned()
+                    } else {
+                        error.name.to_ascii_uppercase()
+                    };
+                    let flag = error.name.replace('_', "-");
+                    format!("{variable} (--{flag}) = {} is out of range: {}", error.value, error.allowed)
+                }));
+                None
+            }
+        };
+        if self.threads > MAX_THREADS {
+            mistakes.push(format!(
+                "TRAINER_THREADS (--threads) = {} is out of range: 0 to {MAX_THREADS}",
+                self.threads
+            ));
+        }
+        let excluded =
+            Excluded::parse(&self.exclude_time, self.exclude_level.as_deref(), &self.exclude, &mut mistakes);
+        let decoder = self.read.decoder(&mut mistakes);
+        let redactor = redactor(&self.redact, &mut mistakes);
+        match (params, decoder) {
+            (Some(params), Some(decoder)) if mistakes.is_empty() => {
+                Ok(FitSettings { params, excluded, decoder, redactor })
+            }
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}
+
+fn redactor(patterns: &[String], mistakes: &mut Vec<String>) -> Redactor {
+    let mut more = Vec::new();
+    for text in patterns.iter().filter(|text| !text.trim().is_empty()) {
+        match Pattern::parse(text) {
+            Ok(pattern) => more.push(pattern),
+            Err(error) => mistakes.push(format!("REDACT_PATTERNS (--redact): {error}")),
+        }
+    }
+    Redactor::new(&more).unwrap_or_else(|error| {
+        mistakes.push(format!("REDACT_PATTERNS (--redact): {error}"));
+        Redactor::default()
+    })
+}
+
+const MAX_THREADS: usize = 1_024;
+
+impl ReadArgs {
+    fn decoder(&self, mistakes: &mut Vec<String>) -> Option<Decoder> {
+        let mut settings = DecodeSettings { format: self.format.clone(), ..DecodeSettings::default() };
+        settings.limits.max_line_bytes = self.max_line_bytes;
+        let (least, most) = (64, 64 << 20);
+        if !(least..=most).contains(&self.max_line_bytes) {
+            let value = self.max_line_bytes;
+            mistakes.push(format!(
+                "MAX_LINE_BYTES (--max-line-bytes) = {value} is out of range: {least} to {most} bytes"
+            ));
+        }
+        match Decoder::checked(settings) {
+            Ok(decoder) => Some(decoder),
+            Err(error) => {
+                mistakes.push(format!("INPUT_FORMAT (--format): {error}"));
+                None
+            }
+        }
+    }
+
+    /// Checks everything.
+    ///
+    /// # Errors
+    /// Every setting that cannot be used.
+    pub fn check(&self) -> Result<Decoder, Mistakes> {
+        let mut mistakes = Vec::new();
+        match self.decoder(&mut mistakes) {
+            Some(decoder) if mistakes.is_empty() => Ok(decoder),
+            _ => Err(Mistakes(mistakes)),
+        }
+    }
+}

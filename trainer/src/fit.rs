@@ -1,0 +1,168 @@
+//! `trainer fit`: two passes over the logs make a model; then the report.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use corpus::{Input, Oddest, Options, Place, expand, save_model};
+use engine::event::{EventTime, LogEvent};
+use engine::model::train::{FirstPass, SecondPass};
+use engine::model::{Contamination, Model, Provenance, Scratch};
+
+use crate::args::{FitArgs, FitSettings};
+use crate::intake::{Counts, Intake};
+use crate::report::{Histogram, Report};
+use crate::text;
+
+/// Oddest lines that the report shows.
+const SHOWN: usize = 10;
+
+/// What calibrating gave beside the model.
+struct Calibrated {
+    model: Model,
+    histogram: Histogram,
+    oddest: Vec<Found>,
+    /// Standard error of the share above the threshold, where it rests on a sample.
+    sample_error: Option<f64>,
+}
+
+/// A training line that stands out.
+pub struct Found {
+    /// The line.
+    pub event: LogEvent,
+    /// Where it stands; not known for what was read once.
+    pub place: Option<Place>,
+    /// In [0, 1].
+    pub score: f64,
+    /// Further odd lines of its kind.
+    pub more: u64,
+}
+
+/// Fits and writes a model.
+///
+/// # Errors
+/// Settings, inputs or the output cannot be used, or there is nothing to train on.
+pub fn run(args: FitArgs) -> anyhow::Result<()> {
+    let settings = args.check()?;
+    let mut pool = rayon::ThreadPoolBuilder::new();
+    if args.threads > 0 {
+        pool = pool.num_threads(args.threads);
+    }
+    pool.build()
+        .context("the threads could not be started; ask for fewer with --threads")?
+        .install(|| fit(&args, settings))
+}
+
+fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
+    let inputs = expand(&args.logs)?;
+    let options = Options { decoder: settings.decoder, now: now()? };
+    let redactor = settings.redactor;
+    let intake =
+        Intake { inputs: &inputs, options: &options, excluded: &settings.excluded, redactor: &redactor };
+
+    let mut first = FirstPass::new(settings.params);
+    let counts = intake.pass("reading", |events, _| first.observe(events))?;
+    if counts.accepted < 2 {
+        bail!("{}", too_few(&inputs, &counts));
+    }
+    let second = first.grow()?;
+    let provenance = provenance(args, &inputs, &counts);
+    let calibrated = if inputs.iter().any(|input| matches!(input, Input::Stdin)) {
+        from_sample(second, provenance)
+    } else {
+        exact(second, provenance, &intake, &counts)?
+    };
+    let bytes = save_model(&args.model_path, &calibrated.model)?;
+    let report = Report::new(args, &inputs, &counts, &calibrated.model, bytes)
+        .with_scores(&calibrated.model, &calibrated.histogram, calibrated.sample_error)
+        .with_oddest(&calibrated.model, &inputs, &calibrated.oddest, &mut Scratch::default());
+    print!("{}", text::report(&report));
+    if let Some(path) = &args.report_json {
+        let json = serde_json::to_string_pretty(&report)? + "\n";
+        std::fs::write(path, json)
+            .with_context(|| format!("cannot write the report to {}", path.display()))?;
+    }
+    Ok(())
+}
+
+fn exact(
+    mut second: SecondPass,
+    provenance: Provenance,
+    intake: &Intake<'_>,
+    counts: &Counts,
+) -> anyhow::Result<Calibrated> {
+    let (mut histogram, mut oddest) = (Histogram::default(), Oddest::new(SHOWN));
+    let again = intake.pass("scoring", |events, places| {
+        let scores = second.calibrate(events);
+        for ((event, place), score) in events.iter().zip(places).zip(scores) {
+            histogram.add(score);
+            oddest.offer(event, *place, score);
+        }
+    })?;
+    if again != *counts {
+        bail!(
+            "the input changed while it was read: {} lines first, {} then; train on files that are not written to",
+            counts.lines,
+            again.lines
+        );
+    }
+    let found = |kept: corpus::Kept| Found {
+        event: kept.event,
+        place: Some(kept.place),
+        score: kept.score,
+        more: kept.more,
+    };
+    let oddest = oddest.into_sorted().into_iter().map(found).collect();
+    Ok(Calibrated { model: second.finish(provenance), histogram, oddest, sample_error: None })
+}
+
+fn from_sample(mut second: SecondPass, provenance: Provenance) -> Calibrated {
+    let error = second.calibrate_from_sample();
+    let found = |odd: &engine::model::train::OddLine| Found {
+        event: odd.event.clone(),
+        place: None,
+        score: odd.score,
+        more: 0,
+    };
+    let oddest = second.oddest().iter().take(SHOWN).map(found).collect();
+    let model = second.finish(provenance);
+    let histogram = Histogram::of_model(&model);
+    Calibrated { model, histogram, oddest, sample_error: Some(error) }
+}
+
+fn provenance(args: &FitArgs, inputs: &[Input], counts: &Counts) -> Provenance {
+    let (first_time, last_time) = counts.span.unwrap_or_default();
+    Provenance {
+        inputs: inputs.iter().map(Input::name).collect(),
+        rows: counts.accepted,
+        rejected: counts.rejects.faulty(),
+        first_time,
+        last_time,
+        contamination: match args.contamination.0 {
+            Contamination::Share(share) => share.to_string(),
+            Contamination::Auto => "auto".to_owned(),
+        },
+        seed: args.seed,
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn too_few(inputs: &[Input], counts: &Counts) -> String {
+    let names: Vec<_> = inputs.iter().map(Input::name).collect();
+    let mut message =
+        format!("training needs at least 2 log lines, got {} from {}", counts.accepted, names.join(", "));
+    if counts.excluded > 0 {
+        message += &format!("; {} were left out by --exclude settings", counts.excluded);
+    }
+    for (reason, count, examples) in counts.rejects.iter() {
+        let first = examples
+            .first()
+            .map(|example| format!(", the first in line {}: {}", example.line, example.detail));
+        message += &format!("\n  {count} rejected as {reason}{}", first.unwrap_or_default());
+    }
+    message
+}
+
+fn now() -> anyhow::Result<EventTime> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock stands before 1970")?;
+    Ok(EventTime::from_micros(i64::try_from(since.as_micros()).context("the clock stands too late")?))
+}

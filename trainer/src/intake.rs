@@ -1,0 +1,82 @@
+//! One pass over the input: decoded, secrets taken out, excluded lines left out.
+
+use corpus::{Batch, Input, Options, Place, Reader, Rejects};
+use engine::event::LogEvent;
+use engine::redact::Redactor;
+
+use crate::exclude::Excluded;
+use crate::progress::Progress;
+
+/// What a pass read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Lines of the inputs, headers included.
+    pub lines: u64,
+    /// Events that were taken.
+    pub accepted: u64,
+    /// Events that were left out on request.
+    pub excluded: u64,
+    /// What could not be read.
+    pub rejects: Rejects,
+    /// First and last event time, microseconds since the epoch.
+    pub span: Option<(i64, i64)>,
+}
+
+/// How a pass is made.
+pub struct Intake<'a> {
+    /// What is read.
+    pub inputs: &'a [Input],
+    /// How it is read.
+    pub options: &'a Options,
+    /// What is left out.
+    pub excluded: &'a Excluded,
+    /// Takes secrets out.
+    pub redactor: &'a Redactor,
+}
+
+impl Intake<'_> {
+    /// Reads everything once and hands it on in batches.
+    ///
+    /// # Errors
+    /// An input cannot be read, or a filter cannot be evaluated.
+    pub fn pass(
+        &self,
+        what: &'static str,
+        mut take: impl FnMut(&[LogEvent], &[Place]),
+    ) -> anyhow::Result<Counts> {
+        let total = self.inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
+        let progress = Progress::new(what, total);
+        let mut reader = Reader::new(self.inputs, self.options);
+        let (mut batch, mut counts) = (Batch::default(), Counts::default());
+        while reader.next_batch(&mut batch)? {
+            counts.excluded += self.leave_out(&mut batch)?;
+            for event in &mut batch.events {
+                self.redactor.redact(event);
+                let time = event.timestamp.as_micros();
+                let (first, last) = counts.span.unwrap_or((time, time));
+                counts.span = Some((first.min(time), last.max(time)));
+            }
+            counts.accepted += batch.events.len() as u64;
+            take(&batch.events, &batch.places);
+            progress.at(reader.bytes_read());
+        }
+        counts.lines = reader.lines_read();
+        counts.rejects = reader.rejects().clone();
+        Ok(counts)
+    }
+
+    fn leave_out(&self, batch: &mut Batch) -> anyhow::Result<u64> {
+        if self.excluded.is_empty() {
+            return Ok(0);
+        }
+        let held = batch
+            .events
+            .iter()
+            .map(|event| self.excluded.holds(event))
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (mut of_events, mut of_places) = (held.iter(), held.iter());
+        batch.events.retain(|_| of_events.next() != Some(&true));
+        batch.places.retain(|_| of_places.next() != Some(&true));
+        Ok(held.iter().filter(|held| **held).count() as u64)
+    }
+}

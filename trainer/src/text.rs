@@ -1,0 +1,210 @@
+//! The report as a person reads it in a terminal.
+
+use std::fmt::Write as _;
+
+use engine::model::{Reason, ReasonKind};
+
+use crate::report::{Bin, OddLine, Report};
+
+/// Widest bar of the histogram, in characters.
+const BAR: f64 = 40.0;
+/// Longest text of a line that is shown, in characters.
+const SHOWN_CHARACTERS: usize = 160;
+
+/// The whole report.
+pub fn report(report: &Report) -> String {
+    // Writing to a String cannot fail, so the results below are dropped.
+    let mut text = String::new();
+    read(&mut text, report);
+    scores(&mut text, report);
+    expected(&mut text, report);
+    oddest(&mut text, &report.oddest);
+    patterns(&mut text, report);
+    let _ = writeln!(
+        text,
+        "\nModel {} written to {} ({} bytes)",
+        report.model.get(..12).unwrap_or(&report.model),
+        report.model_path,
+        thousands(report.model_bytes)
+    );
+    text
+}
+
+fn read(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "Read {} lines from {}", thousands(report.lines), report.inputs.join(", "));
+    let _ = writeln!(
+        text,
+        "  trained on {} from {} to {}",
+        thousands(report.accepted),
+        report.first_time,
+        report.last_time
+    );
+    if report.excluded > 0 {
+        let _ = writeln!(text, "  left out on request: {}", thousands(report.excluded));
+    }
+    if report.blank > 0 {
+        let _ = writeln!(text, "  blank: {}", thousands(report.blank));
+    }
+    for rejected in &report.rejected {
+        let _ = writeln!(text, "  rejected as {}: {}", rejected.reason, thousands(rejected.count));
+        for row in &rejected.examples {
+            let _ = writeln!(
+                text,
+                "    {} line {}: {}",
+                row.input,
+                row.line,
+                shown(&row.detail, SHOWN_CHARACTERS)
+            );
+        }
+    }
+}
+
+fn scores(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "\nScores (0 usual, 1 odd)");
+    let most = report.histogram.iter().map(|bin| bin.lines).max().unwrap_or(0).max(1);
+    let mut marked = false;
+    let width = report.histogram.iter().map(|bin| thousands(bin.lines).len()).max().unwrap_or(0);
+    for bin in &report.histogram {
+        if !marked && bin.to > report.threshold {
+            marked = true;
+            row(text, bin, most, width);
+            let error = report.sample_error.map_or(String::new(), |error| {
+                format!(" (from a sample, standard error {:.2} %)", error * 100.0)
+            });
+            let _ = writeln!(
+                text,
+                "  ---- threshold {:.4}: {:.2} % of the lines are above{error}",
+                report.threshold,
+                report.share_above * 100.0
+            );
+            continue;
+        }
+        row(text, bin, most, width);
+    }
+}
+
+fn row(text: &mut String, bin: &Bin, most: u64, width: usize) {
+    let length = (bin.lines as f64 / most as f64 * BAR).ceil() as usize;
+    let _ = writeln!(
+        text,
+        "  {:.3}-{:.3} {:>width$} {}",
+        bin.from,
+        bin.to,
+        thousands(bin.lines),
+        "#".repeat(length)
+    );
+}
+
+fn expected(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "\nWhat a threshold would give, at the rate of these logs");
+    let _ = writeln!(text, "  CONTAMINATION  score     share above  anomalies a day");
+    for row in &report.expected {
+        let per_day = row.per_day.map_or("the logs span too little time".to_owned(), |count| {
+            if count < 10.0 { format!("{count:.1}") } else { thousands(count.round() as u64) }
+        });
+        let share = format!("{:.3} %", row.share_above * 100.0);
+        let _ = writeln!(text, "  {:<13}  {:<8.4}  {share:<11}  {per_day}", row.contamination, row.threshold);
+    }
+}
+
+fn oddest(text: &mut String, lines: &[OddLine]) {
+    if lines.is_empty() {
+        return;
+    }
+    let _ = writeln!(text, "\nOddest lines");
+    for odd in lines {
+        let place = odd.line.map_or(String::new(), |line| format!("line {line}, "));
+        let level = odd.level.unwrap_or("-");
+        let _ = writeln!(text, "  {:.3}  {place}{} {level} {}", odd.score, odd.timestamp, odd.service);
+        let _ = writeln!(text, "         {}", shown(&odd.message, SHOWN_CHARACTERS));
+        let _ = writeln!(
+            text,
+            "         {}{}",
+            why(&odd.reasons),
+            match odd.more {
+                0 => String::new(),
+                more => format!("; {} more like it", thousands(more)),
+            }
+        );
+    }
+}
+
+fn patterns(text: &mut String, report: &Report) {
+    let _ = writeln!(text, "\nWhat the model takes for usual (most frequent patterns)");
+    for pattern in &report.frequent_patterns {
+        let _ = writeln!(
+            text,
+            "  {:>9}  {}",
+            thousands(pattern.lines),
+            shown(&pattern.pattern, SHOWN_CHARACTERS)
+        );
+    }
+}
+
+/// The first reasons in words.
+fn why(reasons: &[Reason]) -> String {
+    let (levels, others): (Vec<_>, Vec<_>) =
+        reasons.iter().partition(|part| part.kind == ReasonKind::Severity);
+    let parts: Vec<_> = others.into_iter().chain(levels).take(4).map(reason).collect();
+    if parts.is_empty() { "no single reason".to_owned() } else { parts.join("; ") }
+}
+
+fn reason(reason: &Reason) -> String {
+    let seen = match reason.seen {
+        0 => "never seen".to_owned(),
+        1 => "seen once".to_owned(),
+        times => format!("seen {} times", thousands(times)),
+    };
+    let word = shown(&reason.word, 60);
+    match reason.kind {
+        ReasonKind::RareWord => format!("'{word}' {seen}"),
+        ReasonKind::RarePattern => format!("pattern {seen}"),
+        ReasonKind::Severity => format!("level {word}"),
+        ReasonKind::UnusualCombination => format!("'{word}' unusual here"),
+        _ => format!("'{word}'"),
+    }
+}
+
+/// On one line, without control characters, at most `most` characters.
+fn shown(text: &str, most: usize) -> String {
+    let mut letters = text.chars().map(|letter| match letter {
+        '\n' => '\u{23ce}',
+        letter if letter.is_control() => ' ',
+        letter => letter,
+    });
+    let mut line: String = letters.by_ref().take(most).collect();
+    if letters.next().is_some() {
+        line.push('\u{2026}');
+    }
+    line
+}
+
+/// `1234567` as `1,234,567`.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_thousands() {
+        let texts = [0, 999, 1_000, 1_234_567].map(thousands);
+        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
+    }
+
+    #[test]
+    fn a_shown_text_stays_on_one_line_and_is_cut() {
+        assert_eq!(shown("a\nb\tc\u{1b}[31m", 20), "a\u{23ce}b c [31m");
+        assert_eq!(shown("abcdef", 3), "abc\u{2026}");
+    }
+}
