@@ -4,12 +4,15 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use engine::event::{Level, LogEvent};
 use engine::id::FindingId;
-use engine::model::Reason;
+use engine::model::{Explanation, Reason, Score};
 use serde::Serialize;
 use tokio::sync::broadcast;
 
-use crate::record::Origin;
+use crate::live::Loaded;
+use crate::record::{Origin, Record};
+use crate::sink::{Kind, Outgoing, cut};
 
 /// Version of the record's shape; it rises when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 1;
@@ -59,6 +62,76 @@ pub struct AnomalyRecord {
     pub source: SourceField,
     /// Digest of the model that scored the line.
     pub model: String,
+}
+
+/// Longest service, word or pattern in a record, in bytes; longer ones are cut.
+const NAME_BYTES: usize = 1_024;
+/// Most reasons in a record.
+const REASONS: usize = 8;
+
+impl AnomalyRecord {
+    /// An odd line: `event` of `record`, whose secrets were taken out.
+    pub fn odd_line(
+        id: FindingId,
+        record: &Record,
+        event: &LogEvent,
+        score: Score,
+        explanation: Explanation,
+        loaded: &Loaded,
+        message_bytes: usize,
+    ) -> Self {
+        let short = |text: &str| cut(text, NAME_BYTES).to_owned();
+        let message = cut(&event.message, message_bytes);
+        let reasons = explanation.reasons.into_iter().take(REASONS);
+        Self {
+            schema: SCHEMA,
+            id,
+            detector: ODD_LINE,
+            service: short(&event.service),
+            level: event.level.map(Level::as_str),
+            severity: "info",
+            timestamp: event.timestamp.to_string(),
+            score: score.score,
+            percentile: score.percentile,
+            forest: score.forest,
+            surprisal: score.surprisal,
+            threshold: loaded.threshold.score,
+            message: message.to_owned(),
+            message_cut: message.len() < event.message.len(),
+            reasons: reasons.map(|reason| Reason { word: short(&reason.word), ..reason }).collect(),
+            pattern: short(&explanation.pattern),
+            pattern_seen: explanation.pattern_seen,
+            nearest_pattern: explanation.nearest_pattern.as_deref().map(short),
+            source: SourceField::from(&record.origin),
+            model: loaded.model.digest().to_owned(),
+        }
+    }
+
+    /// One structured line in the program's own log.
+    pub fn log(&self) {
+        let why: Vec<&str> = self.reasons.iter().take(3).map(|reason| reason.word.as_str()).collect();
+        tracing::warn!(
+            target: "anomaly",
+            id = %self.id,
+            detector = self.detector,
+            service = self.service,
+            level = self.level.unwrap_or_default(),
+            timestamp = self.timestamp,
+            score = format_args!("{:.4}", self.score),
+            percentile = format_args!("{:.2}", self.percentile),
+            why = why.join(", "),
+            message = cut(&self.message, 500),
+        );
+    }
+
+    /// The record that leaves the process, keyed by service.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn outgoing(&self) -> serde_json::Result<Outgoing> {
+        let json = serde_json::to_vec(self)?;
+        Ok(Outgoing { kind: Kind::Anomaly, key: self.service.clone(), json })
+    }
 }
 
 /// Where a record came from, as written.

@@ -1,1 +1,280 @@
-//! The whole flow on one page: batches are decoded and scored, findings delivered, positions acknowledged.
+//! The whole flow on one page: batches are decoded and scored on one thread, what follows from them is delivered
+//! on another, and only then are they acknowledged. Reads from no source and knows no sink by name.
+//!
+//! ```text
+//! Intake ─Batch─▶ score ─Work─▶ deliver ─▶ every sink
+//!    ▲                             │
+//!    └──────────── Ack ◀───────────┘   after every sink said that it is durable
+//! ```
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Instant;
+
+use engine::decode::{Decoder, RecordContext, Rejected};
+use engine::event::LogEvent;
+use engine::model::Scratch;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
+use crate::config::Settings;
+use crate::live::{LiveModel, Loaded};
+use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
+use crate::record::{Ack, Batch, Body, Intake, Outcome, Record};
+use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
+
+/// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
+const INTAKE_BATCHES: usize = 4;
+/// Scored batches that wait to be delivered.
+const DELIVERY_BATCHES: usize = 4;
+/// Batches whose findings are delivered together.
+const DELIVER_TOGETHER: usize = 8;
+
+/// A pipeline that runs.
+#[derive(Debug)]
+pub struct Pipeline {
+    closing: CancellationToken,
+    give_up: CancellationToken,
+    ended: oneshot::Receiver<()>,
+}
+
+/// What the pipeline needs of the rooms around it.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// All settings.
+    pub settings: Arc<Settings>,
+    /// The model in use.
+    pub model: LiveModel,
+    /// Counters.
+    pub metrics: Metrics,
+    /// Readiness.
+    pub health: Health,
+    /// Findings as they happen.
+    pub feed: AnomalyFeed,
+}
+
+/// Starts the pipeline's threads.
+///
+/// # Errors
+/// A sink cannot be made, a thread cannot be started.
+pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline)> {
+    let (intake, batches) = mpsc::channel(INTAKE_BATCHES);
+    let (scored, to_deliver) = sync_channel(DELIVERY_BATCHES);
+    let (done, ended) = oneshot::channel();
+    let closing = CancellationToken::new();
+    let give_up = CancellationToken::new();
+    let sinks = sink::all(&parts.settings)?;
+    let delivery = Delivery::new(sinks, parts.health.clone(), parts.metrics.clone());
+    let scoring = Scoring::new(parts, closing.clone(), give_up.clone());
+    std::thread::Builder::new()
+        .name("score".to_owned())
+        .spawn(move || scoring.run(&runtime, batches, &scored))?;
+    let (metrics, stop) = (parts.metrics.clone(), give_up.clone());
+    std::thread::Builder::new().name("deliver".to_owned()).spawn(move || {
+        deliver(&to_deliver, delivery, &metrics, &stop);
+        // An error means that nobody waits any more.
+        let _ = done.send(());
+    })?;
+    Ok((intake, Pipeline { closing, give_up, ended }))
+}
+
+impl Pipeline {
+    /// Takes no new batch, finishes those it has, and returns when their findings are delivered.
+    pub async fn close(&mut self) {
+        self.closing.cancel();
+        // An error means that the thread is gone, and so is the work.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Stops trying to deliver; what is not delivered is not acknowledged.
+    pub fn give_up(&self) {
+        self.give_up.cancel();
+    }
+}
+
+/// A scored batch on its way to the sinks.
+struct Work {
+    outgoing: Vec<Outgoing>,
+    outcome: Outcome,
+    ack: Ack,
+    arrived: Instant,
+}
+
+fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, give_up: &CancellationToken) {
+    while let Ok(first) = work.recv() {
+        let mut together = vec![first];
+        together.extend(work.try_iter().take(DELIVER_TOGETHER - 1));
+        let outgoing: Vec<Outgoing> =
+            together.iter_mut().flat_map(|work| std::mem::take(&mut work.outgoing)).collect();
+        let delivered = delivery.deliver(&outgoing, &|| give_up.is_cancelled());
+        for work in together {
+            metrics.batches_in_flight.dec();
+            if delivered {
+                metrics.batch_duration_seconds.observe(work.arrived.elapsed().as_secs_f64());
+                (work.ack)(work.outcome);
+            }
+        }
+        if !delivered {
+            return;
+        }
+    }
+}
+
+/// Decodes and scores batches.
+struct Scoring {
+    decoder: Decoder,
+    parts: Parts,
+    closing: CancellationToken,
+    give_up: CancellationToken,
+    scratch: Scratch,
+    events: Vec<LogEvent>,
+    sampler: Sampler,
+}
+
+impl Scoring {
+    fn new(parts: &Parts, closing: CancellationToken, give_up: CancellationToken) -> Self {
+        Self {
+            decoder: Decoder::new(parts.settings.decode.clone()),
+            parts: parts.clone(),
+            closing,
+            give_up,
+            scratch: Scratch::default(),
+            events: Vec::new(),
+            sampler: Sampler::default(),
+        }
+    }
+
+    fn run(mut self, runtime: &Handle, mut batches: mpsc::Receiver<Batch>, scored: &SyncSender<Work>) {
+        while let Some(batch) = runtime.block_on(self.next(&mut batches)) {
+            let arrived = Instant::now();
+            let Some(loaded) = runtime.block_on(self.model()) else { return };
+            self.parts.metrics.batches_in_flight.inc();
+            let (outgoing, outcome) = self.score(&batch.records, &loaded);
+            if scored.send(Work { outgoing, outcome, ack: batch.ack, arrived }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The next batch; after the closing those that are still there, then none.
+    async fn next(&self, batches: &mut mpsc::Receiver<Batch>) -> Option<Batch> {
+        tokio::select! {
+            batch = batches.recv() => batch,
+            () = self.closing.cancelled() => {
+                batches.close();
+                batches.recv().await
+            }
+        }
+    }
+
+    /// The model in use; without one the batch waits, and with it everything behind it.
+    async fn model(&self) -> Option<Arc<Loaded>> {
+        tokio::select! {
+            loaded = self.parts.model.wait() => Some(loaded),
+            () = self.give_up.cancelled() => None,
+        }
+    }
+
+    /// Everything that follows from a batch, in the order of its records.
+    fn score(&mut self, records: &[Record], loaded: &Loaded) -> (Vec<Outgoing>, Outcome) {
+        let mut outgoing = Vec::new();
+        let mut outcome = Outcome::default();
+        for record in records {
+            let mut events = std::mem::take(&mut self.events);
+            match self.decode(record, &mut events) {
+                Ok(()) => {
+                    for (index, event) in events.iter().enumerate() {
+                        outcome.scored += 1;
+                        outgoing.extend(self.judge(record, index, event, loaded));
+                    }
+                }
+                Err(rejected) => {
+                    outcome.rejected += 1;
+                    outcome.first_rejection.get_or_insert_with(|| rejected.to_string());
+                    outgoing.extend(self.reject(record, &rejected));
+                }
+            }
+            events.clear();
+            self.events = events;
+        }
+        self.parts.metrics.lines_scored.inc_by(outcome.scored);
+        (outgoing, outcome)
+    }
+
+    /// The record of an odd line, where the line is odd.
+    fn judge(
+        &mut self,
+        record: &Record,
+        index: usize,
+        event: &LogEvent,
+        loaded: &Loaded,
+    ) -> Option<Outgoing> {
+        let score = loaded.model.score(event, &mut self.scratch);
+        if score.score <= loaded.threshold.score {
+            return None;
+        }
+        let explanation = loaded.model.explain(event, &mut self.scratch);
+        let limit = self.parts.settings.output.message_bytes;
+        let id = record.finding_id(ODD_LINE, u32::try_from(index).unwrap_or(u32::MAX));
+        let anomaly = AnomalyRecord::odd_line(id, record, event, score, explanation, loaded, limit);
+        self.parts.metrics.anomalies.get_or_create(&DetectorLabel { detector: ODD_LINE }).inc();
+        anomaly.log();
+        let outgoing = anomaly.outgoing();
+        self.parts.feed.publish(Arc::new(anomaly));
+        match outgoing {
+            Ok(outgoing) => Some(outgoing),
+            Err(error) => {
+                tracing::error!(%error, %id, "an anomaly could not be written as JSON");
+                None
+            }
+        }
+    }
+
+    /// The dead letter of a record that could not be read.
+    fn reject(&mut self, record: &Record, rejected: &Rejected) -> Option<Outgoing> {
+        let reason = rejected.reason.as_str();
+        let label = ReasonLabel { reason: reason.to_owned() };
+        self.parts.metrics.lines_rejected.get_or_create(&label).inc();
+        let redactor = &self.parts.settings.redactor;
+        let letter = DeadLetter::new(record, rejected, |text| redactor.redact_text(text).into_owned());
+        if let Some(left_out) = self.sampler.tell(reason, Instant::now()) {
+            let source = serde_json::to_string(&letter.source).unwrap_or_default();
+            tracing::warn!(
+                reason,
+                source,
+                left_out,
+                payload = sink::cut(&letter.payload, 200),
+                "a record could not be read: {}",
+                letter.detail
+            );
+        }
+        match letter.outgoing() {
+            Ok(outgoing) => Some(outgoing),
+            Err(error) => {
+                tracing::error!(%error, reason, "a dead letter could not be written as JSON");
+                None
+            }
+        }
+    }
+
+    /// The events of a record, secrets taken out.
+    fn decode(&self, record: &Record, out: &mut Vec<LogEvent>) -> Result<(), Rejected> {
+        match &record.body {
+            Body::Decoded { event, .. } => out.push((**event).clone()),
+            Body::Rejected { rejected, .. } => return Err(rejected.clone()),
+            Body::Raw(bytes) => {
+                let context = RecordContext {
+                    transport_time: record.transport_time,
+                    service: record.service.as_deref(),
+                };
+                self.decoder.decode(bytes, context, out)?;
+            }
+        }
+        for event in out {
+            self.parts.settings.redactor.redact(event);
+        }
+        Ok(())
+    }
+}

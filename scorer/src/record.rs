@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use engine::decode::Rejected;
 use engine::event::{EventTime, LogEvent};
-use engine::id::Coordinates;
+use engine::id::{Coordinates, FindingId};
 use tokio::sync::mpsc;
 
 /// Where a record came from.
@@ -95,6 +95,18 @@ pub struct Record {
     pub service: Option<Arc<str>>,
     /// Its content.
     pub body: Body,
+}
+
+impl Record {
+    /// The id of what `detector` finds in this record's event number `index`: the same after every restart, so
+    /// the time that a line happened to be read at has no part in it.
+    pub fn finding_id(&self, detector: &str, index: u32) -> FindingId {
+        let time = match self.origin {
+            Origin::Kafka { .. } => self.transport_time,
+            Origin::File { .. } | Origin::Stdin { .. } | Origin::Pushed => EventTime::default(),
+        };
+        FindingId::of_record(detector, self.origin.coordinates(), time, index, self.body.bytes())
+    }
 }
 
 /// What became of a batch.

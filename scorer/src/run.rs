@@ -1,15 +1,24 @@
 //! Puts the rooms together: settings, model, pipeline, sources and servers, and the order in which they stop.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::runtime::Handle;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tracing_subscriber::EnvFilter;
 
+use crate::EXIT_ERROR;
 use crate::anomaly::AnomalyFeed;
-use crate::config::{Flags, Settings};
+use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
 use crate::live::{LiveModel, ModelFile};
-use crate::metrics::{Health, Metrics};
+use crate::metrics::{Health, Metrics, ModelLabel, ResultLabel};
+use crate::pipeline::{self, Pipeline};
 use crate::record::Intake;
+use crate::serve::{self, Servers};
+use crate::source::{self, Running};
 
 /// Arguments of `scorer run`.
 #[derive(Debug, clap::Args)]
@@ -40,11 +49,202 @@ pub struct App {
     pub stop: CancellationToken,
 }
 
+impl App {
+    /// Makes the rooms and starts the pipeline; nothing is read yet. `model_file` feeds `model`, where there is one.
+    ///
+    /// # Errors
+    /// A sink cannot be made from the settings.
+    pub fn assemble(settings: Settings, runtime: Handle) -> anyhow::Result<(Self, Pipeline)> {
+        let model = LiveModel::default();
+        let metrics = Metrics::default();
+        let loads = metrics.model_loads.clone();
+        let on_attempt = Box::new(move |ok| {
+            loads.get_or_create(&ResultLabel { result: if ok { "ok" } else { "failed" } }).inc();
+        });
+        let model_file = ModelFile::new(model.clone(), settings.model.clone(), on_attempt);
+        let parts = pipeline::Parts {
+            settings: Arc::new(settings),
+            model,
+            metrics,
+            health: Health::default(),
+            feed: AnomalyFeed::default(),
+        };
+        let (intake, pipeline) = pipeline::start(&parts, runtime)?;
+        let pipeline::Parts { settings, model, metrics, health, feed } = parts;
+        let app = Self {
+            settings,
+            model,
+            model_file: Some(Arc::new(model_file)),
+            metrics,
+            health,
+            feed,
+            intake,
+            stop: CancellationToken::new(),
+        };
+        app.health.not_ready(MODEL, "no model is loaded yet");
+        tokio::spawn(show_model(app.clone()));
+        Ok((app, pipeline))
+    }
+}
+
+/// Name of the model in health.
+const MODEL: &str = "model";
+const SHOW_MODEL_EVERY: Duration = Duration::from_secs(2);
+
+/// Keeps health and metrics equal to the model in use.
+async fn show_model(app: App) {
+    let mut shown = String::new();
+    let mut loaded = match app.stop.run_until_cancelled(app.model.wait()).await {
+        Some(loaded) => loaded,
+        None => return,
+    };
+    app.health.ready(MODEL);
+    loop {
+        if loaded.model.digest() != shown {
+            loaded.model.digest().clone_into(&mut shown);
+            app.metrics.model_in_use.clear();
+            app.metrics.model_in_use.get_or_create(&ModelLabel { digest: shown.clone() }).set(1);
+        }
+        if app.stop.run_until_cancelled(tokio::time::sleep(SHOW_MODEL_EVERY)).await.is_none() {
+            return;
+        }
+        loaded = app.model.wait().await;
+    }
+}
+
 /// `scorer run`.
 ///
 /// # Errors
-/// Settings or model cannot be used, or a server cannot start.
+/// Settings or model cannot be used, a server cannot start, a source cannot go on.
 pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
-    let _settings = Settings::load(args.settings)?;
-    todo!()
+    let settings = Settings::load(args.settings)?;
+    init_log(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(run_until_stopped(settings));
+    // Threads that hang in a read or in a broker's silence are not waited for.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run_until_stopped(settings: Settings) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?;
+    let (app, pipeline) = App::assemble(settings, Handle::current())?;
+    load_model(&app).await?;
+    let servers = serve::start(&app).await?;
+    let sources = source::start(&app)?;
+    app.stop_after(pipeline, servers, sources, signals).await
+}
+
+/// Loads the model; with `WAIT_FOR_MODEL` a missing or damaged one is waited for.
+async fn load_model(app: &App) -> anyhow::Result<()> {
+    let Some(file) = app.model_file.clone() else { return Ok(()) };
+    let reading = Arc::clone(&file);
+    match tokio::task::spawn_blocking(move || reading.reload()).await? {
+        Ok(reloaded) => tracing::info!(
+            model = reloaded.loaded.model.digest(),
+            threshold = reloaded.loaded.threshold.score,
+            "the model is loaded"
+        ),
+        Err(error) if app.settings.model.wait => {
+            tracing::warn!("{error}; waiting for it");
+            app.health.not_ready(MODEL, error.to_string());
+        }
+        Err(error) => return Err(error.into()),
+    }
+    tokio::spawn(file.watch(app.stop.clone()));
+    Ok(())
+}
+
+impl App {
+    /// Runs until a signal comes, every source has ended, or one fails; then stops everything in order: no new
+    /// records, those in work delivered, positions kept.
+    ///
+    /// # Errors
+    /// What a source or server could not go on from; that not everything could be delivered in time.
+    pub async fn stop_after(
+        self,
+        mut pipeline: Pipeline,
+        servers: Servers,
+        mut sources: Vec<Running>,
+        mut signals: Signals,
+    ) -> anyhow::Result<ExitCode> {
+        let endless = sources.is_empty() || self.settings.inputs.contains(&Input::Otlp);
+        let result = tokio::select! {
+            name = signals.next() => {
+                tracing::info!("{name}: stopping; a second signal stops at once");
+                Ok(())
+            }
+            result = ended(&mut sources), if !endless => result,
+        };
+        self.stop.cancel();
+        let timeout = self.settings.shutdown_timeout;
+        let stopped = async {
+            for source in &mut sources {
+                source.ended().await?;
+            }
+            servers.stopped().await?;
+            pipeline.close().await;
+            anyhow::Ok(())
+        };
+        let stopped = tokio::select! {
+            stopped = tokio::time::timeout(timeout, stopped) => stopped,
+            name = signals.next() => {
+                tracing::warn!("{name} again: stopping at once; what was not delivered is read again");
+                return Ok(ExitCode::from(EXIT_ERROR));
+            }
+        };
+        pipeline.give_up();
+        result?;
+        match stopped {
+            Ok(stopped) => stopped.map(|()| ExitCode::SUCCESS),
+            Err(_) => Err(anyhow::anyhow!(
+                "not everything could be delivered within SHUTDOWN_TIMEOUT_S = {} s; what was not is read again at \
+                 the next start",
+                timeout.as_secs()
+            )),
+        }
+    }
+}
+
+/// Waits for the end of all sources, or the first failure.
+async fn ended(sources: &mut [Running]) -> anyhow::Result<()> {
+    let waits = sources.iter_mut().map(|source| source.ended());
+    futures_util::future::try_join_all(waits).await.map(drop)
+}
+
+/// SIGTERM and SIGINT.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From now on these signals end the process in order.
+    ///
+    /// # Errors
+    /// The system refuses a handler.
+    pub fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}
+
+/// The program's own log, on standard error.
+pub fn init_log(settings: &LogSettings) {
+    let filter = EnvFilter::try_new(&settings.filter).unwrap_or_default();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let result = match settings.format {
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
+    };
+    if let Err(error) = result {
+        eprintln!("warning: no log is written: {error}");
+    }
 }

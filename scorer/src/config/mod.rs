@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use engine::decode::DecodeSettings;
 use engine::model::Contamination;
+use engine::redact::Redactor;
 pub use written::{All, Flags, Place, Reading, Subset};
 
 /// A setting that cannot be used.
@@ -80,6 +81,16 @@ pub enum Start {
     End,
 }
 
+impl Start {
+    /// As `auto.offset.reset` has it.
+    pub const fn as_offset_reset(self) -> &'static str {
+        match self {
+            Self::Beginning => "earliest",
+            Self::End => "latest",
+        }
+    }
+}
+
 /// Kafka as input and output.
 #[derive(Clone, Debug)]
 pub struct KafkaSettings {
@@ -113,6 +124,8 @@ pub struct BatchSettings {
     pub size: usize,
     /// Longest wait for a batch to fill.
     pub wait: Duration,
+    /// Most bytes: a batch that holds as much is closed.
+    pub bytes: usize,
 }
 
 /// Model and threshold.
@@ -219,6 +232,8 @@ pub struct Settings {
     pub batch: BatchSettings,
     /// How records are read.
     pub decode: DecodeSettings,
+    /// Takes secrets out of what is kept of a line.
+    pub redactor: Redactor,
     /// Model and threshold.
     pub model: ModelSettings,
     /// Where findings go.
@@ -229,6 +244,8 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// Longest time of a graceful stop.
     pub shutdown_timeout: Duration,
+    /// How long the lag may grow without any progress before the process counts as hung.
+    pub stall_timeout: Duration,
     /// The program's own log.
     pub log: LogSettings,
     /// Each setting with its value as text and its place, in the order of the table; secrets are starred.

@@ -59,6 +59,8 @@ pub struct Setting {
     pub switch: bool,
     /// Its value is never printed.
     pub secret: bool,
+    /// A list whose items are lines, because they may hold commas.
+    pub lines: bool,
 }
 
 impl Setting {
@@ -69,7 +71,7 @@ impl Setting {
         allowed: &'static str,
         doc: &'static str,
     ) -> Self {
-        Self { name, group, default, allowed, doc, switch: false, secret: false }
+        Self { name, group, default, allowed, doc, switch: false, secret: false, lines: false }
     }
 
     const fn switch(mut self) -> Self {
@@ -79,6 +81,11 @@ impl Setting {
 
     const fn secret(mut self) -> Self {
         self.secret = true;
+        self
+    }
+
+    const fn lines(mut self) -> Self {
+        self.lines = true;
         self
     }
 
@@ -100,7 +107,8 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Input, "LOG_TOPIC", "application-logs", "a comma list of topic names", "Kafka topics to read."),
     Setting::new(Group::Input, "BATCH_SIZE", "500", "1 to 100000 records", "Most records of one micro-batch."),
     Setting::new(Group::Input, "BATCH_WAIT_MS", "100", "1 to 60000 ms", "Longest wait for a batch to fill."),
-    Setting::new(Group::Input, "FILE_SERVICE_PATTERN", "", "a regular expression with a group named `service`", "Takes the service from a followed file's path where a record names none; unset: the file's name without its extension."),
+    Setting::new(Group::Input, "BATCH_BYTES", "2097152", "1024 to 67108864 bytes", "A micro-batch is closed when it holds this much, so that long records cannot fill the memory."),
+    Setting::new(Group::Input, "FILE_SERVICE_PATTERN", "", "a regular expression with a group named `service`", "Takes the service from a followed file's path where a record names none."),
     Setting::new(Group::Input, "FILE_START", "beginning", "`beginning` or `end`", "Where a file that was never read before is read from at the start; files that appear later are read from their beginning."),
     Setting::new(Group::Input, "FILE_POLL_MS", "200", "10 to 60000 ms", "How often followed files are looked at."),
     Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept; unset: files are read from FILE_START at each start."),
@@ -111,13 +119,28 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Decode, "MAX_LINE_BYTES", "1048576", "64 to 67108864 bytes", "Longest record that is accepted."),
     Setting::new(Group::Decode, "MAX_ATTRIBUTES", "256", "1 to 65536", "Most fields of one record."),
     Setting::new(Group::Decode, "MAX_DEPTH", "32", "1 to 128 levels", "Deepest nesting of one record."),
+    Setting::new(Group::Decode, "MAX_EVENTS", "32768", "1 to 1048576", "Most events of one batch record, such as a JSON array."),
+    Setting::new(Group::Decode, "TIME_FIELDS", "", "a comma list of field names", "Fields that hold the time, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "LEVEL_FIELDS", "", "a comma list of field names", "Fields that hold the level, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "SEVERITY_NUMBER_FIELDS", "", "a comma list of field names", "Fields that hold an OpenTelemetry severity number, 1 to 24, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "SERVICE_FIELDS", "", "a comma list of field names", "Fields that hold the service, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "MESSAGE_FIELDS", "", "a comma list of field names", "Fields that hold the message, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "UNWRAP_FIELDS", "", "a comma list of field names", "Fields that wrap the record proper, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "IP_FIELDS", "", "a comma list of field names", "Fields that hold the client's address of a web access, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "METHOD_FIELDS", "", "a comma list of field names", "Fields that hold the method of a web access, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "URL_FIELDS", "", "a comma list of field names", "Fields that hold the address of a web access, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "STATUS_FIELDS", "", "a comma list of field names", "Fields that hold the HTTP status of a web access, first hit wins; set, it replaces the built-in list."),
+    Setting::new(Group::Decode, "LINE_PATTERN", "", "a regular expression with named groups", "Reads plain text by its groups `timestamp`, `level`, `service`, `message`; tried before every other format."),
+    Setting::new(Group::Decode, "UTC_OFFSET_S", "0", "-86399 to 86399 s", "Zone of times that are written without one, in seconds east of UTC."),
+    Setting::new(Group::Decode, "REDACT", "true", "`true` or `false`", "Takes keys, tokens, passwords and card numbers out of a line before anything of it is kept.").switch(),
+    Setting::new(Group::Decode, "REDACT_PATTERNS", "", "lines of KIND=REGULAR EXPRESSION (an array in the file)", "Further secrets to take out; a group in the expression limits what is replaced.").lines(),
     Setting::new(Group::Model, "MODEL_PATH", "models/isolog.model", "a path", "The model file; it is read again when it changes."),
     Setting::new(Group::Model, "WAIT_FOR_MODEL", "false", "`true` or `false`", "Start without a model, not ready, and wait for the file.").switch(),
     Setting::new(Group::Model, "CONTAMINATION", "", "a share above 0, at most 0.5, or `auto`", "Share of the training lines to call anomalous; `auto` takes the threshold from the tail of the scores; unset: what the model was trained with."),
     Setting::new(Group::Model, "ANOMALY_SCORE_THRESHOLD", "", "0 to 1", "Lines that score above it are anomalies; wins over CONTAMINATION."),
     Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
-    Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 1048576 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),
+    Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 65536 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),
     Setting::new(Group::Output, "DEAD_LETTER_TOPIC", "isolog_dead_letters", "a topic name, or empty for off", "Topic that gets the records that could not be read, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "DEAD_LETTER_FILE", "", "a path", "File that gets the records that could not be read, as JSON lines."),
     Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
@@ -128,6 +151,7 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Serve, "GRPC_TLS_CLIENT_CA", "", "a PEM file", "Clients must show a certificate signed by it (mutual TLS)."),
     Setting::new(Group::Serve, "GRPC_TOKEN", "", "8 characters or more", "Bearer token that gRPC callers must send.").secret(),
     Setting::new(Group::Serve, "GRPC_MAX_MESSAGE_BYTES", "4194304", "1024 to 268435456 bytes", "Largest gRPC message that is accepted."),
+    Setting::new(Group::Process, "STALL_TIMEOUT_S", "300", "10 to 86400 s", "`/healthz` turns red when the lag has grown for this long while no position moved."),
     Setting::new(Group::Process, "SHUTDOWN_TIMEOUT_S", "30", "1 to 600 s", "Longest time that a graceful stop may take."),
     Setting::new(Group::Process, "LOG_FORMAT", "text", "`text` or `json`", "Shape of the program's own log."),
     Setting::new(Group::Process, "LOG_LEVEL", "info", "a tracing filter, such as `info` or `scorer=debug`", "What the program's own log tells."),

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use engine::decode::DecodeSettings;
+use engine::decode::{DecodeSettings, Decoder, FieldNames, UserPattern};
 use engine::event::Limits;
 use engine::model::Contamination;
+use engine::redact::{Pattern, Redactor};
 
 use super::written::{Value, Written};
 use super::{
@@ -40,13 +41,16 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         batch: BatchSettings {
             size: reader.number("BATCH_SIZE", 1..=100_000)?,
             wait: reader.millis("BATCH_WAIT_MS", 1..=60_000)?,
+            bytes: reader.number("BATCH_BYTES", 1_024..=67_108_864)?,
         },
         decode: reader.decode()?,
+        redactor: reader.redactor()?,
         model: reader.model()?,
         output: reader.output()?,
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
         shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
+        stall_timeout: Duration::from_secs(reader.number("STALL_TIMEOUT_S", 10..=86_400)?),
         log: reader.log()?,
         shown: shown(written),
     })
@@ -248,9 +252,63 @@ impl Reader<'_> {
             max_line_bytes: self.number("MAX_LINE_BYTES", 64..=67_108_864)?,
             max_attributes: self.number("MAX_ATTRIBUTES", 1..=65_536)?,
             max_depth: self.number("MAX_DEPTH", 1..=128)?,
-            ..Limits::default()
+            max_events: self.number("MAX_EVENTS", 1..=1_048_576)?,
         };
-        Some(DecodeSettings { limits, ..DecodeSettings::default() })
+        let pattern = self.optional("LINE_PATTERN").and_then(|value| {
+            UserPattern::new(&value.text)
+                .map_err(|error| self.mistake("LINE_PATTERN", &value, Some(error.to_string())))
+                .ok()
+        });
+        let format = self.filled("INPUT_FORMAT");
+        let settings = DecodeSettings {
+            limits,
+            names: self.field_names(),
+            format: Some(format.text.trim().to_owned()).filter(|name| name != "auto"),
+            pattern,
+            utc_offset_s: self.number("UTC_OFFSET_S", -86_399..=86_399)?,
+        };
+        if let Err(error) = Decoder::checked(settings.clone()) {
+            self.mistake("INPUT_FORMAT", &format, Some(error.to_string()));
+        }
+        Some(settings)
+    }
+
+    fn field_names(&self) -> FieldNames {
+        let mut names = FieldNames::default();
+        for (setting, list) in [
+            ("TIME_FIELDS", &mut names.time),
+            ("LEVEL_FIELDS", &mut names.level),
+            ("SEVERITY_NUMBER_FIELDS", &mut names.severity_number),
+            ("SERVICE_FIELDS", &mut names.service),
+            ("MESSAGE_FIELDS", &mut names.message),
+            ("UNWRAP_FIELDS", &mut names.unwrap),
+            ("IP_FIELDS", &mut names.ip),
+            ("METHOD_FIELDS", &mut names.method),
+            ("URL_FIELDS", &mut names.url),
+            ("STATUS_FIELDS", &mut names.status),
+        ] {
+            if let Some(value) = self.optional(setting) {
+                let given = value.text.split(',').map(str::trim).filter(|name| !name.is_empty());
+                *list = given.map(str::to_owned).collect();
+            }
+        }
+        names
+    }
+
+    fn redactor(&mut self) -> Option<Redactor> {
+        if !self.switch("REDACT")? {
+            return Some(Redactor::off());
+        }
+        let value = self.value("REDACT_PATTERNS");
+        let lines = value.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let patterns: Result<Vec<Pattern>, _> = lines.map(Pattern::parse).collect();
+        match patterns.and_then(|patterns| Redactor::new(&patterns)) {
+            Ok(redactor) => Some(redactor),
+            Err(error) => {
+                self.mistake("REDACT_PATTERNS", &value, Some(error.to_string()));
+                None
+            }
+        }
     }
 
     fn model(&mut self) -> Option<ModelSettings> {
@@ -293,7 +351,7 @@ impl Reader<'_> {
         Some(OutputSettings {
             anomaly_topic: self.topic("ANOMALY_TOPIC"),
             anomaly_file: self.path("ANOMALY_FILE"),
-            message_bytes: self.number("MESSAGE_BYTES", 256..=1_048_576)?,
+            message_bytes: self.number("MESSAGE_BYTES", 256..=65_536)?,
             dead_letter_topic: self.topic("DEAD_LETTER_TOPIC"),
             dead_letter_file: self.path("DEAD_LETTER_FILE"),
         })

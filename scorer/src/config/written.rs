@@ -247,7 +247,7 @@ fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<
             mistake(&key, short(&value), unknown_key(&key));
             continue;
         };
-        match text_of(&value) {
+        match text_of(&value, if setting.lines { "\n" } else { "," }) {
             Some(text) => {
                 written.values.insert(setting.name, Value { text, place: place.clone() });
             }
@@ -268,7 +268,7 @@ fn read_kafka(
         let name = if prefix.is_empty() { key } else { format!("{prefix}.{key}") };
         match value {
             toml::Value::Table(inner) => read_kafka(&name, inner, place, out, mistake),
-            other => match text_of(&other) {
+            other => match text_of(&other, ",") {
                 Some(text) => out.push((name, Value { text, place: place.clone() })),
                 None => mistake(&name, short(&other), "allowed: a text, a number or a boolean".into()),
             },
@@ -276,16 +276,18 @@ fn read_kafka(
     }
 }
 
-fn text_of(value: &toml::Value) -> Option<String> {
+fn text_of(value: &toml::Value, separator: &str) -> Option<String> {
     match value {
         toml::Value::String(text) => Some(text.clone()),
         toml::Value::Integer(number) => Some(number.to_string()),
         toml::Value::Float(number) => Some(number.to_string()),
         toml::Value::Boolean(flag) => Some(flag.to_string()),
         toml::Value::Array(items) => {
-            let texts: Option<Vec<String>> =
-                items.iter().map(|item| if item.is_array() { None } else { text_of(item) }).collect();
-            Some(texts?.join(","))
+            let texts: Option<Vec<String>> = items
+                .iter()
+                .map(|item| if item.is_array() { None } else { text_of(item, separator) })
+                .collect();
+            Some(texts?.join(separator))
         }
         toml::Value::Datetime(_) | toml::Value::Table(_) => None,
     }

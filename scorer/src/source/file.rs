@@ -1,0 +1,291 @@
+//! Files that are followed as they grow: one file, a directory or a glob. Rotation (the name goes to another
+//! file) and truncation are noticed; positions are kept on disk only after delivery.
+
+mod checkpoint;
+mod tail;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::assembly::{Assembly, Ended};
+use super::positions::{Mark, Shared};
+use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
+use crate::config::Start;
+use crate::record::{Body, Origin, Record};
+use crate::run::App;
+use checkpoint::Checkpoint;
+use tail::{Step, Tail};
+
+/// How often new files are looked for.
+const DISCOVER_EVERY: Duration = Duration::from_secs(1);
+/// How often positions are written.
+const SAVE_EVERY: Duration = Duration::from_millis(250);
+/// A file that lost its name is read on until nothing came for this long.
+const GONE_AFTER: Duration = Duration::from_secs(10);
+/// Not followed when a directory or glob finds them: their bytes are no lines.
+const PACKED: [&str; 5] = ["gz", "zst", "bz2", "xz", "zip"];
+
+/// Starts the source for a path, directory or glob.
+///
+/// # Errors
+/// The glob is malformed, STATE_DIR cannot be used, no thread can be started.
+pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
+    let finder = Finder::new(pattern)?;
+    let checkpoint = Checkpoint::open(app.settings.state_dir.as_deref(), pattern)?;
+    let name = format!("file:{pattern}");
+    if checkpoint.is_none() {
+        tracing::info!("STATE_DIR is not set: {name} is read from FILE_START again at the next start");
+    }
+    let positions = Shared::default();
+    let follower = Follower {
+        assembly: Assembly::new(app.settings.batch, app.intake.clone(), positions.clone()),
+        app: app.clone(),
+        name: name.clone(),
+        finder,
+        checkpoint,
+        positions,
+        tails: Vec::new(),
+        refused: HashSet::new(),
+        first_look: true,
+        saved_at: Instant::now(),
+    };
+    app.health.not_ready(&name, "not yet opened");
+    spawn(name, move || follower.run())
+}
+
+/// Finds the files of a pattern.
+struct Finder {
+    glob: String,
+    literal: Option<PathBuf>,
+}
+
+impl Finder {
+    fn new(pattern: &str) -> anyhow::Result<Self> {
+        let has_wildcard = pattern.contains(['*', '?', '[']);
+        let literal = (!has_wildcard || Path::new(pattern).exists()).then(|| PathBuf::from(pattern));
+        if literal.is_none() {
+            glob::Pattern::new(pattern)
+                .map_err(|error| anyhow::anyhow!("INPUT = \"file:{pattern}\" is not a glob: {error}"))?;
+        }
+        Ok(Self { glob: pattern.to_owned(), literal })
+    }
+
+    /// The files there are now; `Err` says what keeps a single named file from being one of them.
+    fn find(&self) -> Result<Vec<PathBuf>, String> {
+        let glob = match &self.literal {
+            Some(path) if !path.is_dir() => {
+                return match std::fs::metadata(path) {
+                    Ok(_) => Ok(vec![path.clone()]),
+                    Err(error) => Err(format!("{}: {error}; waiting for it", path.display())),
+                };
+            }
+            Some(folder) => {
+                format!("{}/**/*", glob::Pattern::escape(&folder.to_string_lossy()).trim_end_matches('/'))
+            }
+            None => self.glob.clone(),
+        };
+        let options = glob::MatchOptions { require_literal_leading_dot: true, ..Default::default() };
+        let found = glob::glob_with(&glob, options).map_err(|error| error.to_string())?;
+        let is_packed =
+            |path: &Path| path.extension().is_some_and(|end| PACKED.iter().any(|one| end == *one));
+        Ok(found.flatten().filter(|path| path.is_file() && !is_packed(path)).collect())
+    }
+}
+
+struct Follower {
+    app: App,
+    name: String,
+    finder: Finder,
+    checkpoint: Option<Checkpoint>,
+    positions: Shared<Arc<str>>,
+    assembly: Assembly<Arc<str>>,
+    tails: Vec<Tail>,
+    /// Paths that could not be opened and were told of.
+    refused: HashSet<PathBuf>,
+    first_look: bool,
+    saved_at: Instant,
+}
+
+impl Follower {
+    fn run(mut self) -> Result<(), String> {
+        let mut discovered_at: Option<Instant> = None;
+        while !self.app.stop.is_cancelled() {
+            if discovered_at.is_none_or(|at| at.elapsed() >= DISCOVER_EVERY) {
+                self.discover();
+                discovered_at = Some(Instant::now());
+            }
+            let Ok(moved) = self.round() else { break };
+            self.save();
+            if !moved {
+                let wait = self.assembly.wait(Instant::now(), self.app.settings.file.poll);
+                std::thread::sleep(wait.min(LOOK.max(Duration::from_millis(1))));
+            }
+        }
+        self.finish();
+        Ok(())
+    }
+
+    /// Reads a piece of every file; `true` when there may be more at once.
+    fn round(&mut self) -> Result<bool, Ended> {
+        if !self.assembly.retry()? {
+            return Ok(false);
+        }
+        let mut moved = false;
+        for index in 0..self.tails.len() {
+            moved |= self.read(index)?;
+        }
+        let positions = &self.positions;
+        self.tails.retain(|tail| {
+            let over = tail.is_over(GONE_AFTER) && positions.drain(&[tail.key()], Instant::now());
+            if over {
+                tracing::info!(path = %tail.path(), "a file that was rotated away is read to its end");
+                positions.revoke(&tail.key());
+            }
+            !over
+        });
+        if self.assembly.due(Instant::now()) {
+            self.assembly.hand_over()?;
+        }
+        Ok(moved)
+    }
+
+    fn read(&mut self, index: usize) -> Result<bool, Ended> {
+        let Some(tail) = self.tails.get_mut(index) else { return Ok(false) };
+        let mut lines = Vec::new();
+        let step = tail.read(&mut lines);
+        if let Ok(Step::Restarted) = step {
+            self.positions.assign(tail.key());
+            tracing::info!(path = %tail.path(), "a file was truncated; it is read from its beginning");
+        }
+        let (key, path, identity, service) = (tail.key(), tail.path(), tail.identity(), tail.service());
+        for line in lines {
+            let record = Record {
+                origin: Origin::File {
+                    identity: Arc::clone(&identity),
+                    path: Arc::clone(&path),
+                    offset: line.start,
+                },
+                transport_time: now(),
+                service: service.clone(),
+                body: Body::Raw(line.bytes),
+            };
+            self.assembly.push(Arc::clone(&key), record, Instant::now());
+            if let Some(generation) = self.positions.generation(&key) {
+                self.assembly.mark(Mark { key: Arc::clone(&key), generation, end: line.end });
+            }
+            if self.assembly.due(Instant::now()) {
+                self.hand_over()?;
+            }
+        }
+        match step {
+            Ok(step) => Ok(step != Step::AtEnd),
+            Err(error) => {
+                self.app.health.not_ready(&self.name, format!("{path}: {error}"));
+                Ok(false)
+            }
+        }
+    }
+
+    /// Waits until the pipeline has room, or the process stops.
+    fn hand_over(&mut self) -> Result<(), Ended> {
+        self.assembly.hand_over()?;
+        while self.assembly.is_blocked() && !self.app.stop.is_cancelled() {
+            self.save();
+            std::thread::sleep(Duration::from_millis(2));
+            self.assembly.retry()?;
+        }
+        if self.assembly.is_blocked() { Err(Ended) } else { Ok(()) }
+    }
+
+    fn discover(&mut self) {
+        let found = match self.finder.find() {
+            Ok(found) => {
+                self.app.health.ready(&self.name);
+                found
+            }
+            Err(why) => {
+                self.app.health.not_ready(&self.name, why);
+                Vec::new()
+            }
+        };
+        for tail in &mut self.tails {
+            tail.look_for_name(&found);
+        }
+        for path in found {
+            match self.open(&path) {
+                Ok(()) => {
+                    self.refused.remove(&path);
+                }
+                Err(error) => {
+                    self.app.health.not_ready(&self.name, format!("{}: {error}", path.display()));
+                    if self.refused.insert(path.clone()) {
+                        tracing::warn!(path = %path.display(), %error, "a file cannot be read");
+                    }
+                }
+            }
+        }
+        self.first_look = false;
+    }
+
+    fn open(&mut self, path: &Path) -> std::io::Result<()> {
+        let identity = tail::identity_of(&std::fs::metadata(path)?);
+        if self.tails.iter().any(|tail| tail.is(&identity)) {
+            return Ok(());
+        }
+        let stored = self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.find(&identity));
+        let from_end = self.first_look && self.app.settings.file.start == Start::End;
+        let limit = self.app.settings.decode.limits.max_line_bytes;
+        let service = self.service_of(path);
+        let tail = Tail::open(path, stored, from_end, limit, service)?;
+        tracing::info!(path = %path.display(), position = tail.position(), "following a file");
+        self.positions.assign(tail.key());
+        self.tails.push(tail);
+        Ok(())
+    }
+
+    fn service_of(&self, path: &Path) -> Option<Arc<str>> {
+        let path = path.to_string_lossy();
+        let captures = self.app.settings.file.service_pattern.as_ref()?.captures(&path)?;
+        Some(captures.name("service")?.as_str().into())
+    }
+
+    /// Writes the positions that moved.
+    fn save(&mut self) {
+        if self.saved_at.elapsed() < SAVE_EVERY {
+            return;
+        }
+        self.saved_at = Instant::now();
+        let Some(checkpoint) = &mut self.checkpoint else { return };
+        let moved = self.positions.take_moved();
+        if moved.is_empty() {
+            return;
+        }
+        for (key, position) in &moved {
+            if let Some(tail) = self.tails.iter_mut().find(|tail| tail.key() == *key) {
+                checkpoint.put(tail.entry(*position));
+            }
+        }
+        let followed: Vec<&str> = self.tails.iter().map(Tail::file_id).collect();
+        if let Err(error) = checkpoint.save(&followed) {
+            self.app.health.not_ready(&self.name, format!("positions cannot be kept: {error}"));
+            tracing::error!(%error, "positions of followed files cannot be kept; tried again");
+            self.positions.untake(moved.iter().map(|(key, _)| key));
+        }
+    }
+
+    /// After the stop: waits for what is in flight and keeps its positions.
+    fn finish(&mut self) {
+        self.assembly.discard();
+        let deadline = Instant::now() + self.app.settings.shutdown_timeout.mul_f64(DRAIN_SHARE);
+        loop {
+            let handed_over = matches!(self.assembly.retry(), Ok(true) | Err(Ended));
+            if (handed_over && self.positions.idle(LOOK)) || Instant::now() >= deadline {
+                break;
+            }
+        }
+        self.saved_at = Instant::now() - SAVE_EVERY;
+        self.save();
+    }
+}

@@ -1,0 +1,136 @@
+//! Standard input, line by line until its end. What was read but not delivered when the process is killed is
+//! lost: there is nothing to read it from again.
+
+use std::io::Read;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use super::assembly::Assembly;
+use super::lines::{Line, Lines};
+use super::positions::{Mark, Shared};
+use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
+use crate::record::{Body, Origin, Record};
+use crate::run::App;
+
+/// The one stream of this source.
+const KEY: &str = "stdin";
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Starts the source.
+///
+/// # Errors
+/// No thread can be started.
+pub fn start(app: &App) -> anyhow::Result<Running> {
+    let (chunks, arrived) = sync_channel(4);
+    // It may block in a read for ever, so it is not waited for at the end.
+    std::thread::Builder::new().name("stdin bytes".to_owned()).spawn(move || {
+        let mut input = std::io::stdin().lock();
+        loop {
+            let mut chunk = vec![0; CHUNK_BYTES];
+            let read = loop {
+                match input.read(&mut chunk) {
+                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                    other => break other,
+                }
+            };
+            let ended = !matches!(read, Ok(1..));
+            let sent = chunks.send(read.map(|length| {
+                chunk.truncate(length);
+                chunk
+            }));
+            if ended || sent.is_err() {
+                return;
+            }
+        }
+    })?;
+    let app = app.clone();
+    spawn("standard input".to_owned(), move || Reader::new(&app).run(&app, &arrived))
+}
+
+struct Reader {
+    lines: Lines,
+    number: u64,
+    positions: Shared<Arc<str>>,
+    generation: u64,
+    key: Arc<str>,
+    assembly: Assembly<Arc<str>>,
+}
+
+impl Reader {
+    fn new(app: &App) -> Self {
+        let positions = Shared::default();
+        let key: Arc<str> = KEY.into();
+        let generation = positions.assign(Arc::clone(&key));
+        Self {
+            lines: Lines::new(app.settings.decode.limits.max_line_bytes),
+            number: 0,
+            assembly: Assembly::new(app.settings.batch, app.intake.clone(), positions.clone()),
+            positions,
+            generation,
+            key,
+        }
+    }
+
+    fn run(mut self, app: &App, chunks: &Receiver<Result<Vec<u8>, std::io::Error>>) -> Result<(), String> {
+        let mut ended = false;
+        while !ended && !app.stop.is_cancelled() {
+            match chunks.recv_timeout(self.assembly.wait(Instant::now(), LOOK)) {
+                Ok(Ok(chunk)) if !chunk.is_empty() => {
+                    let mut lines = Vec::new();
+                    self.lines.feed(&chunk, &mut |line| lines.push(line));
+                    for line in lines {
+                        self.take(line);
+                        if self.assembly.due(Instant::now()) && !self.hand_over(app) {
+                            return Ok(());
+                        }
+                    }
+                }
+                Ok(Ok(_)) | Err(RecvTimeoutError::Disconnected) => ended = true,
+                Ok(Err(error)) => return Err(format!("cannot be read: {error}")),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.assembly.due(Instant::now()) && !self.hand_over(app) {
+                return Ok(());
+            }
+        }
+        if let Some(line) = self.lines.finish() {
+            self.take(line);
+        }
+        self.hand_over(app);
+        let deadline = Instant::now() + app.settings.shutdown_timeout.mul_f64(DRAIN_SHARE);
+        while !self.positions.idle(LOOK) {
+            if app.stop.is_cancelled() && Instant::now() >= deadline {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, line: Line) {
+        self.number += 1;
+        let record = Record {
+            origin: Origin::Stdin { line: self.number },
+            transport_time: now(),
+            service: None,
+            body: Body::Raw(line.bytes),
+        };
+        self.assembly.push(Arc::clone(&self.key), record, Instant::now());
+        let (key, generation) = (Arc::clone(&self.key), self.generation);
+        self.assembly.mark(Mark { key, generation, end: self.number });
+    }
+
+    /// Waits for room; `false` when the pipeline is gone.
+    fn hand_over(&mut self, app: &App) -> bool {
+        let mut result = self.assembly.hand_over().map(|()| !self.assembly.is_blocked());
+        let deadline = Instant::now() + app.settings.shutdown_timeout.mul_f64(DRAIN_SHARE);
+        while let Ok(false) = result {
+            if app.stop.is_cancelled() && Instant::now() >= deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+            result = self.assembly.retry();
+        }
+        result.is_ok()
+    }
+}
