@@ -89,7 +89,8 @@ impl Line {
             keyed.push(Keyed { key: stable_hash(seed::WORD, buffer), kind: WordKind::Message(index) });
         }
         self.keys.clear();
-        self.keys.extend(self.keyed.iter().map(|keyed| keyed.key));
+        let words = self.keyed.iter().filter(|keyed| matches!(keyed.kind, WordKind::Message(_)));
+        self.keys.extend(words.map(|keyed| keyed.key));
         self.keys.sort_unstable();
         self.keys.dedup();
         self.pattern_key = stable_hash(seed::PATTERN, self.masked.pattern().as_bytes());
@@ -114,6 +115,8 @@ impl Line {
             }
             same
         });
+        let norm = columns.iter().map(|(_, count)| count * count).sum::<f32>().sqrt();
+        columns.iter_mut().for_each(|(_, value)| *value /= norm);
     }
 
     /// The masked message.
@@ -126,12 +129,18 @@ impl Line {
         &self.keyed
     }
 
-    /// The distinct keys, ascending.
+    /// Keys of the service and the level.
+    pub fn context_keys(&self) -> [u64; 2] {
+        [self.keyed[0].key, self.keyed[1].key]
+    }
+
+    /// The distinct keys of the message's words, ascending.
     pub fn keys(&self) -> &[u64] {
         &self.keys
     }
 
-    /// Column and value of every hashed feature, columns ascending.
+    /// Column and value of every hashed feature, columns ascending: how often it occurs, divided by the row's
+    /// Euclidean norm, so that a long line is not odd for its length alone.
     pub fn columns(&self) -> &[(u32, f32)] {
         &self.columns
     }
@@ -199,9 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn repeated_words_add_up_in_their_column() {
+    fn repeated_words_add_up_in_their_column_and_rows_have_norm_one() {
         let (_, columns, _) = read(&event("retry retry retry"), &mut Line::default());
-        assert_eq!(columns.iter().map(|(_, value)| *value).fold(0.0, f32::max), 3.0);
+        let greatest = columns.iter().map(|(_, value)| *value).fold(0.0, f32::max);
+        assert!((greatest - 3.0 / 11_f32.sqrt()).abs() < 1e-6);
         assert!(columns.is_sorted_by_key(|(column, _)| *column));
     }
 

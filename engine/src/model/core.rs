@@ -30,7 +30,7 @@ pub fn severity_nats(level: Option<Level>) -> f64 {
 pub struct View<'a> {
     /// Hashed columns of the shape words.
     pub columns: &'a [(u32, f32)],
-    /// Distinct keys of service, level and masked words.
+    /// Distinct keys of the masked words.
     pub keys: &'a [u64],
     /// Key of the pattern.
     pub pattern: u64,

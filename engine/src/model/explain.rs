@@ -98,11 +98,13 @@ fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) {
 
 /// The surprisals of the words that reach the third greatest one, others 0; a repeated word counts once.
 fn most_surprising(core: &Core, keyed: &[Keyed]) -> Vec<f64> {
-    let is_first = |at: usize| !keyed[..at].iter().any(|other| other.key == keyed[at].key);
+    let mut met = hashbrown::HashSet::with_capacity(keyed.len());
     let surprisals: Vec<f64> = keyed
         .iter()
-        .enumerate()
-        .map(|(at, keyed)| if is_first(at) { core.counts.surprisal(keyed.key, 0) } else { 0.0 })
+        .map(|keyed| match keyed.kind {
+            WordKind::Message(_) if met.insert(keyed.key) => core.counts.surprisal(keyed.key, 0),
+            WordKind::Message(_) | WordKind::Service | WordKind::Level => 0.0,
+        })
         .collect();
     let mut sorted = surprisals.clone();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));

@@ -121,7 +121,7 @@ pub struct Scratch {
 /// - 2 nats for each step of severity above INFO (WARN 1, ERROR 2, FATAL 3).
 ///
 /// Each channel counts with its log tail probability, −ln((k + ½)/(n + 1)) where k of n training lines are at
-/// least as odd. The score is 1 − e^(−sum/10). Training lines are scored with themselves left out of the counts.
+/// least as odd; beyond the oddest of them it grows by at most 3 nats more. The score is 1 − e^(−sum/10). Training lines are scored with themselves left out of the counts.
 #[derive(Debug)]
 pub struct Model {
     core: Core,

@@ -17,6 +17,7 @@ pub struct Row(Arc<Held>);
 struct Held {
     columns: Box<[(u32, f32)]>,
     keys: Box<[u64]>,
+    context_keys: [u64; 2],
     pattern: u64,
     service_pattern: u64,
     level: Option<Level>,
@@ -28,6 +29,7 @@ impl Row {
         Self(Arc::new(Held {
             columns: line.columns().into(),
             keys: line.keys().into(),
+            context_keys: line.context_keys(),
             pattern: line.pattern_key(),
             service_pattern: line.service_pattern_key(),
             level: line.level(),
@@ -44,6 +46,13 @@ impl Row {
             service_pattern: held.service_pattern,
             level: held.level,
         }
+    }
+
+    /// Everything that is counted of the line: words, service, level and patterns.
+    pub fn counted(&self) -> impl Iterator<Item = u64> {
+        let held = &*self.0;
+        let [service, level] = held.context_keys;
+        held.keys.iter().copied().chain([service, level, held.pattern, held.service_pattern])
     }
 
     /// An event with its message cut at 512 bytes and without attributes: what reports show of it.

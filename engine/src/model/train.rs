@@ -186,11 +186,11 @@ impl FirstPass {
     }
 
     fn count(&mut self, row: &Row, event: &LogEvent) {
-        let view = row.view();
-        self.counts.add(view.keys.iter().copied().chain([view.pattern, view.service_pattern]));
-        if !self.patterns.count(view.pattern) {
+        self.counts.add(row.counted());
+        let pattern = row.view().pattern;
+        if !self.patterns.count(pattern) {
             self.line.read(event);
-            self.patterns.insert(view.pattern, self.line.masked().pattern());
+            self.patterns.insert(pattern, self.line.masked().pattern());
         }
     }
 
