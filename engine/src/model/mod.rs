@@ -135,9 +135,18 @@ pub struct Model {
 impl Model {
     /// Scores one event.
     pub fn score(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
+        self.score_without(0, event, scratch)
+    }
+
+    /// Scores an event that the model was trained on, with itself left out of the counts: its training score.
+    pub fn score_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
+        self.score_without(1, event, scratch)
+    }
+
+    fn score_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Score {
         scratch.line.read(event);
         scratch.line.read_columns(event, self.core.spec);
-        let channels = self.core.channels(View::from(&scratch.line), 0, &mut scratch.core);
+        let channels = self.core.channels(View::from(&scratch.line), own, &mut scratch.core);
         self.score_of(&channels)
     }
 
@@ -153,7 +162,12 @@ impl Model {
 
     /// Says why an event got its score.
     pub fn explain(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        explain::explain(&self.core, &self.patterns, event, &mut scratch.line, &mut scratch.core)
+        explain::explain(&self.core, &self.patterns, event, 0, &mut scratch.line, &mut scratch.core)
+    }
+
+    /// Says why an event that the model was trained on got its training score; what was seen counts itself.
+    pub fn explain_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
+        explain::explain(&self.core, &self.patterns, event, 1, &mut scratch.line, &mut scratch.core)
     }
 
     /// The threshold for a contamination, from the stored distribution of training scores.
