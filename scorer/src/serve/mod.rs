@@ -4,6 +4,8 @@
 mod grpc;
 mod http;
 mod otlp;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 

@@ -1,0 +1,165 @@
+//! The servers as peers meet them: real connections on free ports, the pipeline's end in the test's hand.
+
+mod grpc;
+mod http;
+mod otlp;
+mod tls;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use engine::event::{EventTime, Level, LogEvent};
+use engine::model::train::{FirstPass, TrainParams};
+use engine::model::{Model, Provenance};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::anomaly::AnomalyFeed;
+use crate::config::{Flags, Settings};
+use crate::live::{LiveModel, Loaded, ModelFile};
+use crate::metrics::{Health, Metrics};
+use crate::record::Batch;
+use crate::run::App;
+
+#[derive(clap::Parser)]
+struct NoFlags {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+fn settings(environment: &[(&str, &str)]) -> Settings {
+    let flags = <NoFlags as clap::Parser>::parse_from(["test"]).flags;
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::from_parts(flags, environment).unwrap()
+}
+
+/// A small model; different seeds give different digests.
+fn train(seed: u64) -> Model {
+    let event = |n: u64| LogEvent {
+        timestamp: EventTime::from_millis(n as i64 * 100),
+        service: ["billing", "orders", "auth"][n as usize % 3].to_owned(),
+        level: Some(if n % 40 == 0 { Level::Warn } else { Level::Info }),
+        message: format!("request {n} served in {} ms", 20 + n % 30),
+        ..LogEvent::default()
+    };
+    let events: Vec<LogEvent> = (0..400).map(event).collect();
+    let params = TrainParams { n_estimators: 20, max_samples: 64, seed, ..TrainParams::default() };
+    let mut first = FirstPass::new(params.check().unwrap());
+    first.observe(&events);
+    let mut second = first.grow().unwrap();
+    second.calibrate(&events);
+    second.finish(Provenance {
+        inputs: vec!["test.csv".to_owned()],
+        rows: 400,
+        contamination: "0.05".to_owned(),
+        seed,
+        ..Provenance::default()
+    })
+}
+
+/// The artifact of [`train`], made once.
+fn model_bytes(seed: u64) -> Vec<u8> {
+    static BYTES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    let both = BYTES.get_or_init(|| [1, 2].map(|seed| engine::artifact::to_bytes(&train(seed))));
+    both[seed as usize - 1].clone()
+}
+
+/// A model file in a folder of its own.
+struct ModelDir(tempfile::TempDir);
+
+impl ModelDir {
+    fn new(seed: u64) -> Self {
+        let dir = Self(tempfile::tempdir().unwrap());
+        dir.replace(&model_bytes(seed));
+        dir
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("test.model")
+    }
+
+    fn replace(&self, bytes: &[u8]) {
+        let new = self.0.path().join("new");
+        std::fs::write(&new, bytes).unwrap();
+        std::fs::rename(new, self.path()).unwrap();
+    }
+}
+
+/// Servers on free ports with all that they share.
+struct Running {
+    app: App,
+    http: std::net::SocketAddr,
+    grpc: std::net::SocketAddr,
+    batches: mpsc::Receiver<Batch>,
+    servers: super::Servers,
+}
+
+impl Running {
+    /// With the model of seed 1 and these settings.
+    async fn start(environment: &[(&str, &str)]) -> Self {
+        let running = Self::start_without_model(environment).await;
+        let model = engine::artifact::from_bytes(&model_bytes(1)).unwrap();
+        running.app.model.set(Loaded::new(model, &running.app.settings.model, None));
+        running
+    }
+
+    async fn start_without_model(environment: &[(&str, &str)]) -> Self {
+        let addresses = [("HTTP_ADDR", "127.0.0.1:0"), ("GRPC_ADDR", "127.0.0.1:0")];
+        Self::start_app(settings(&[&addresses, environment].concat()), false).await.unwrap()
+    }
+
+    /// With the model in a file that can be replaced.
+    async fn start_from_file(path: &Path) -> Self {
+        let path = path.to_str().unwrap();
+        let environment = [("HTTP_ADDR", "127.0.0.1:0"), ("GRPC_ADDR", "127.0.0.1:0"), ("MODEL_PATH", path)];
+        let running = Self::start_app(settings(&environment), true).await.unwrap();
+        running.app.model_file.as_ref().unwrap().reload().unwrap();
+        running
+    }
+
+    async fn start_app(settings: Settings, from_file: bool) -> anyhow::Result<Self> {
+        let model = LiveModel::default();
+        let file = || Arc::new(ModelFile::new(model.clone(), settings.model.clone(), Box::new(|_| ())));
+        let model_file = from_file.then(file);
+        let (intake, batches) = mpsc::channel(1);
+        let app = App {
+            settings: Arc::new(settings),
+            model,
+            model_file,
+            metrics: Metrics::default(),
+            health: Health::default(),
+            feed: AnomalyFeed::default(),
+            intake,
+            stop: CancellationToken::new(),
+        };
+        let servers = super::start(&app).await?;
+        let none = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
+        let (http, grpc) = (servers.http.unwrap_or(none), servers.grpc.unwrap_or(none));
+        Ok(Self { app, http, grpc, batches, servers })
+    }
+
+    async fn try_start(settings: Settings) -> anyhow::Result<Self> {
+        Self::start_app(settings, false).await
+    }
+
+    async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.grpc)).unwrap().connect().await.unwrap()
+    }
+
+    async fn stop(self) {
+        self.app.stop.cancel();
+        self.servers.stopped().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_taken_port_is_named_with_its_setting() {
+    let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    for setting in ["HTTP_ADDR", "GRPC_ADDR"] {
+        let error = format!("{:#}", super::bind(setting, Some(address)).await.unwrap_err());
+        assert!(error.contains(setting) && error.contains(&address.to_string()), "{error}");
+        assert!(error.contains("in use"), "{error}");
+    }
+}
