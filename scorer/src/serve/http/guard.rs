@@ -53,10 +53,10 @@ pub async fn page(
     request: Request,
     next: Next,
 ) -> Response {
-    if guard.0.is_none() {
-        if let Some(why) = loopback_refusal(peer, request.headers()) {
-            return (StatusCode::FORBIDDEN, why).into_response();
-        }
+    if guard.0.is_none()
+        && let Some(why) = loopback_refusal(peer, request.headers())
+    {
+        return (StatusCode::FORBIDDEN, why).into_response();
     }
     next.run(request).await
 }

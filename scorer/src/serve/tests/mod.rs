@@ -39,7 +39,7 @@ fn train(seed: u64) -> Model {
     let event = |n: u64| LogEvent {
         timestamp: EventTime::from_millis(n as i64 * 100),
         service: ["billing", "orders", "auth"][n as usize % 3].to_owned(),
-        level: Some(if n % 40 == 0 { Level::Warn } else { Level::Info }),
+        level: Some(if n.is_multiple_of(40) { Level::Warn } else { Level::Info }),
         message: format!("request {n} served in {} ms", 20 + n % 30),
         ..LogEvent::default()
     };
