@@ -1,0 +1,4 @@
+//! The scorer as a process, with real servers and clients around it.
+
+mod shippers;
+mod support;
