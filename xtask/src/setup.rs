@@ -9,7 +9,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use testkit::tools;
+use testkit::tools::{self, Pinned};
 
 use crate::shell;
 
@@ -38,6 +38,16 @@ pub fn run() -> Result<()> {
 pub fn kafka() -> Result<()> {
     let _lock = lock()?;
     jars::install()
+}
+
+/// A Python with scikit-learn, installed if need be; returns the interpreter.
+///
+/// # Errors
+/// When no Python 3 with `venv` can be had, or pip fails.
+pub fn scikit_learn() -> Result<PathBuf> {
+    const PINNED: Pinned = Pinned { directory: "scikit-learn", list: include_str!("bench/requirements.txt") };
+    let _lock = lock()?;
+    python::install(&PINNED)
 }
 
 /// The cargo-deny of the pinned version, installed if need be.

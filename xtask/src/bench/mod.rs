@@ -1,6 +1,7 @@
 //! Measurements that a person can repeat: how well odd lines are found, and how the forest compares with
 //! scikit-learn's. Nothing here is part of a program that is shipped.
 
+mod parity;
 mod quality;
 mod table;
 
@@ -9,6 +10,8 @@ use clap::Subcommand;
 /// What to measure.
 #[derive(Subcommand)]
 pub enum Bench {
+    /// Compare the forest with scikit-learn's: the same forest's scores, and grown forests' scores on average
+    Parity,
     /// ROC-AUC, average precision and F1 on each *.csv and *.csv.zst of a folder that has a `label` column
     Quality(quality::Arguments),
 }
@@ -19,6 +22,7 @@ pub enum Bench {
 /// What could not be read or run.
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
+        Bench::Parity => parity::run(),
         Bench::Quality(arguments) => quality::run(arguments),
     }
 }
