@@ -61,13 +61,12 @@ impl Masked {
         let bytes = text.as_bytes();
         let (rest, before) = (&bytes[at..], at.checked_sub(1).map(|before| bytes[before]));
         let byte = bytes[at];
-        if !before.is_some_and(|before| before.is_ascii_alphanumeric()) {
-            if let Some((mask, length)) = self.whole(rest, before) {
-                self.close();
-                self.put_mask(mask, at..at + length);
-                self.close();
-                return length;
-            }
+        let begins = !before.is_some_and(|before| before.is_ascii_alphanumeric());
+        if begins && let Some((mask, length)) = self.whole(rest, before) {
+            self.close();
+            self.put_mask(mask, at..at + length);
+            self.close();
+            return length;
         }
         if byte.is_ascii_alphanumeric() {
             return self.run(text, at);
