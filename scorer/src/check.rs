@@ -1,15 +1,238 @@
-//! x
+//! `scorer check`: whether settings, model and files can be used, and with `--online` brokers and topics. Changes
+//! nothing anywhere.
 
+use std::fmt;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
+
+use ::kafka::explain;
+use ::kafka::rdkafka::ClientConfig;
+use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+
+use crate::EXIT_ERROR;
+use crate::config::{Flags, Input, Place, Settings};
+use crate::live::{LiveModel, ModelFile};
+
+/// Longest wait for a broker's answer.
+const BROKER_WAIT: Duration = Duration::from_secs(10);
 
 /// Arguments of `scorer check`.
 #[derive(Debug, clap::Args)]
-pub struct CheckArgs {}
+pub struct CheckArgs {
+    /// Also asks the brokers and looks for the topics
+    #[arg(long)]
+    pub online: bool,
+    /// Settings.
+    #[command(flatten)]
+    pub settings: Flags,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Ok,
+    Warning,
+    Failed,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Warning => "warning",
+            Self::Failed => "FAILED",
+        })
+    }
+}
+
+/// What was checked and found.
+#[derive(Debug, Default)]
+struct Findings(Vec<(Verdict, String, String)>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, what: impl Into<String>, found: impl Into<String>) {
+        self.0.push((verdict, what.into(), found.into()));
+    }
+
+    fn of(&mut self, what: impl Into<String>, result: Result<String, String>) {
+        match result {
+            Ok(found) => self.add(Verdict::Ok, what, found),
+            Err(why) => self.add(Verdict::Failed, what, why),
+        }
+    }
+
+    fn failed(&self) -> usize {
+        self.0.iter().filter(|(verdict, _, _)| *verdict == Verdict::Failed).count()
+    }
+}
 
 /// `scorer check`.
 ///
 /// # Errors
-/// Says what is wrong.
-pub fn run(_args: CheckArgs) -> anyhow::Result<ExitCode> {
-    todo!()
+/// The settings cannot be used.
+pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::load(args.settings)?;
+    let mut findings = Findings::default();
+    let given = settings.shown.iter().filter(|(_, _, place)| *place != Place::Default).count();
+    findings.add(Verdict::Ok, "settings", format!("{given} given, the others are defaults"));
+    check_model(&settings, &mut findings);
+    check_files(&settings, &mut findings);
+    if args.online && settings.kafka.in_use {
+        check_brokers(&settings, &mut findings);
+    } else if args.online {
+        findings.add(Verdict::Ok, "brokers", "not asked: Kafka takes no part");
+    }
+    let mut out = std::io::stdout().lock();
+    for (name, value, place) in &settings.shown {
+        if *place != Place::Default {
+            writeln!(out, "{name:<26} {value:?} ({place})")?;
+        }
+    }
+    for (verdict, what, found) in &findings.0 {
+        writeln!(out, "{verdict:<8} {what:<26} {found}")?;
+    }
+    match findings.failed() {
+        0 => Ok(ExitCode::SUCCESS),
+        failed => {
+            writeln!(out, "{failed} of {} checks failed", findings.0.len())?;
+            Ok(ExitCode::from(EXIT_ERROR))
+        }
+    }
+}
+
+fn check_model(settings: &Settings, findings: &mut Findings) {
+    let live = LiveModel::default();
+    let file = ModelFile::new(live, settings.model.clone(), Box::new(|_| {}));
+    let what = format!("model {}", settings.model.path.display());
+    match file.reload() {
+        Ok(reloaded) => {
+            let loaded = reloaded.loaded;
+            let found = format!(
+                "{}, trained on {} lines; threshold {:.4} ({}) calls {:.2} % of them anomalous",
+                loaded.model.digest(),
+                loaded.model.provenance().rows,
+                loaded.threshold.score,
+                loaded.threshold_source,
+                loaded.threshold.share * 100.0
+            );
+            findings.add(
+                if loaded.threshold.share > 0.5 { Verdict::Warning } else { Verdict::Ok },
+                what,
+                found,
+            );
+        }
+        Err(error) if settings.model.wait => {
+            findings.add(Verdict::Warning, what, format!("{error}; it is waited for"));
+        }
+        Err(error) => findings.add(Verdict::Failed, what, error.to_string()),
+    }
+}
+
+fn check_files(settings: &Settings, findings: &mut Findings) {
+    for input in &settings.inputs {
+        if let Input::File(path) = input
+            && !path.contains(['*', '?', '['])
+        {
+            let found = match std::fs::metadata(path) {
+                Ok(meta) if meta.is_dir() => Ok("a directory".to_owned()),
+                Ok(_) => {
+                    File::open(path).map(|_| "can be read".to_owned()).map_err(|error| error.to_string())
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok("not there yet".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            findings.of(format!("input {path}"), found);
+        }
+    }
+    if let Some(tls) = &settings.serve.grpc_tls {
+        let files = [
+            ("GRPC_TLS_CERT", Some(&tls.cert)),
+            ("GRPC_TLS_KEY", Some(&tls.key)),
+            ("GRPC_TLS_CLIENT_CA", tls.client_ca.as_ref()),
+        ];
+        for (name, path) in files {
+            if let Some(path) = path {
+                let found = File::open(path).map(|_| "can be read".to_owned());
+                findings.of(name, found.map_err(|error| format!("{}: {error}", path.display())));
+            }
+        }
+    }
+    let outputs = [
+        ("ANOMALY_FILE", settings.output.anomaly_file.as_deref().and_then(Path::parent)),
+        ("DEAD_LETTER_FILE", settings.output.dead_letter_file.as_deref().and_then(Path::parent)),
+        ("STATE_DIR", settings.state_dir.as_deref()),
+    ];
+    for (name, folder) in outputs {
+        if let Some(folder) = folder {
+            findings.of(name, can_write(folder));
+        }
+    }
+}
+
+/// Whether files can be made in a folder, or the folder itself in the nearest one that is there.
+fn can_write(folder: &Path) -> Result<String, String> {
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let there = folder.ancestors().find(|one| one.exists()).unwrap_or(Path::new("."));
+    match std::fs::metadata(there) {
+        Ok(meta) if !meta.is_dir() => Err(format!("{} is not a directory", there.display())),
+        Ok(meta) if meta.permissions().readonly() => Err(format!("{} cannot be written", there.display())),
+        Ok(_) => Ok(format!("{} can be written", folder.display())),
+        Err(error) => Err(format!("{}: {error}", there.display())),
+    }
+}
+
+fn check_brokers(settings: &Settings, findings: &mut Findings) {
+    let client = &settings.kafka.client;
+    let what = format!("brokers {}", client.bootstrap_servers);
+    let mut config: ClientConfig = client.config();
+    config.set("log_level", "0");
+    let metadata = config
+        .create::<BaseConsumer>()
+        .and_then(|consumer: BaseConsumer| {
+            let metadata = consumer.fetch_metadata(None, BROKER_WAIT)?;
+            Ok((metadata, consumer.client().fetch_cluster_id(BROKER_WAIT)))
+        })
+        .map_err(|error| explain(&error));
+    let (metadata, cluster) = match metadata {
+        Ok(found) => found,
+        Err(why) => return findings.add(Verdict::Failed, what, why),
+    };
+    let brokers = metadata.brokers().len();
+    let cluster = cluster.unwrap_or_else(|| "without an id".to_owned());
+    findings.add(Verdict::Ok, what, format!("cluster {cluster}, {brokers} brokers"));
+    let partitions = |topic: &str| {
+        metadata
+            .topics()
+            .iter()
+            .find(|found| found.name() == topic && found.error().is_none())
+            .map(|found| found.partitions().len())
+    };
+    if settings.inputs.contains(&Input::Kafka) {
+        for topic in &settings.kafka.topics {
+            let found = partitions(topic).map(|count| format!("{count} partitions"));
+            findings.of(
+                format!("LOG_TOPIC {topic}"),
+                found.ok_or_else(|| "does not exist: create it, or change LOG_TOPIC".to_owned()),
+            );
+        }
+    }
+    let outputs = [
+        ("ANOMALY_TOPIC", &settings.output.anomaly_topic),
+        ("DEAD_LETTER_TOPIC", &settings.output.dead_letter_topic),
+    ];
+    for (name, topic) in outputs {
+        if let Some(topic) = topic {
+            let what = format!("{name} {topic}");
+            match partitions(topic) {
+                Some(count) => findings.add(Verdict::Ok, what, format!("{count} partitions")),
+                None => findings.add(
+                    Verdict::Warning,
+                    what,
+                    "does not exist: brokers with auto.create.topics.enable make it, on others create it",
+                ),
+            }
+        }
+    }
 }

@@ -174,7 +174,7 @@ impl App {
                 tracing::info!("{name}: stopping; a second signal stops at once");
                 Ok(())
             }
-            result = ended(&mut sources), if !endless => result,
+            result = ended(&mut sources, endless) => result,
         };
         self.stop.cancel();
         let timeout = self.settings.shutdown_timeout;
@@ -206,10 +206,14 @@ impl App {
     }
 }
 
-/// Waits for the end of all sources, or the first failure.
-async fn ended(sources: &mut [Running]) -> anyhow::Result<()> {
+/// Waits for the end of all sources, or the first failure; what is `endless` never ends by itself.
+async fn ended(sources: &mut [Running], endless: bool) -> anyhow::Result<()> {
     let waits = sources.iter_mut().map(|source| source.ended());
-    futures_util::future::try_join_all(waits).await.map(drop)
+    futures_util::future::try_join_all(waits).await?;
+    if endless {
+        std::future::pending().await
+    }
+    Ok(())
 }
 
 /// SIGTERM and SIGINT.

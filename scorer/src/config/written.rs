@@ -153,7 +153,11 @@ fn flag_of(setting: &'static Setting) -> Arg {
     let default =
         if setting.default.is_empty() { String::new() } else { format!(" [default: {}]", setting.default) };
     let help = format!("{} Allowed: {}. [env: {}]{default}", setting.doc, setting.allowed, setting.name);
-    let arg = Arg::new(setting.name).long(long_of(setting)).help(help).help_heading(setting.group.title());
+    let arg = Arg::new(setting.name)
+        .overrides_with(setting.name)
+        .long(long_of(setting))
+        .help(help)
+        .help_heading(setting.group.title());
     if setting.switch {
         arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
     } else {

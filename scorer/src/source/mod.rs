@@ -21,7 +21,8 @@ use crate::run::App;
 pub struct Running {
     /// For messages.
     pub name: String,
-    done: oneshot::Receiver<Result<(), String>>,
+    /// `None` once its end was told.
+    done: Option<oneshot::Receiver<Result<(), String>>>,
 }
 
 impl Running {
@@ -31,7 +32,10 @@ impl Running {
     /// # Errors
     /// What it could not go on from.
     pub async fn ended(&mut self) -> anyhow::Result<()> {
-        match (&mut self.done).await {
+        let Some(done) = &mut self.done else { return Ok(()) };
+        let end = done.await;
+        self.done = None;
+        match end {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(anyhow::anyhow!("{}: {why}", self.name)),
             Err(_) => Err(anyhow::anyhow!("{}: the thread that reads it ended unexpectedly", self.name)),
@@ -66,7 +70,7 @@ fn spawn(
         // An error means that nobody waits any more.
         let _ = sender.send(work());
     })?;
-    Ok(Running { name, done })
+    Ok(Running { name, done: Some(done) })
 }
 
 /// Longest sleep between two looks at `App::stop`.

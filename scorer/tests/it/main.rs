@@ -1,7 +1,12 @@
-//! The scorer as a process, with real servers and clients around it.
+//! The scorer as a process, with real files, pipes, servers and clients around it.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
+mod files;
+mod kafka;
 mod readme;
+mod rig;
+mod settings;
 mod shippers;
+mod stdin;
 mod support;

@@ -1,0 +1,183 @@
+//! Files that grow, rotate, are truncated, and a scorer that is killed while it reads them.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::rig::{Scorer, assert_anomalies, expected, json_lines, lines};
+
+fn append(path: &Path, lines: &[String]) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text(lines).as_bytes()).unwrap();
+}
+
+fn text(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// The place among `lines` of a source's byte offset.
+fn place_of(lines: &[String]) -> impl Fn(&Value) -> usize {
+    let starts: Vec<u64> = lines
+        .iter()
+        .scan(0, |at, line| {
+            let start = *at;
+            *at += line.len() as u64 + 1;
+            Some(start)
+        })
+        .collect();
+    move |source| starts.binary_search(&source["offset"].as_u64().unwrap()).unwrap()
+}
+
+struct Setup {
+    folder: tempfile::TempDir,
+}
+
+impl Setup {
+    fn new() -> Self {
+        Self { folder: tempfile::tempdir().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn start(&self, input: &str, more: &[&str]) -> Scorer {
+        let input = format!("file:{}", self.path(input));
+        let (anomalies, state) = (self.path("out.jsonl"), self.path("state"));
+        let mut arguments = vec![
+            "--input",
+            &input,
+            "--anomaly-file",
+            &anomalies,
+            "--state-dir",
+            &state,
+            "--file-poll-ms",
+            "20",
+        ];
+        arguments.extend(more);
+        Scorer::start("files", &arguments)
+    }
+
+    fn anomalies(&self) -> Vec<Value> {
+        json_lines(Path::new(&self.path("out.jsonl")))
+    }
+}
+
+#[test]
+fn lines_appended_while_it_runs_are_scored_and_a_half_written_one_waits() {
+    let setup = Setup::new();
+    let lines = lines(900);
+    let log = setup.path("app.log");
+    append(Path::new(&log), &lines[..500]);
+    let mut scorer = setup.start("app.log", &[]);
+    scorer.wait("the first lines", |scorer| scorer.counted() == 500);
+    let (half, rest) = lines[500].split_at(20);
+    File::options().append(true).open(&log).unwrap().write_all(half.as_bytes()).unwrap();
+    append(Path::new(&log), &[rest.to_owned()]);
+    append(Path::new(&log), &lines[501..]);
+    scorer.wait("all lines", |scorer| scorer.counted() == 900);
+    assert!(scorer.stop().0.success());
+    assert_anomalies(&setup.anomalies(), &expected(&lines), place_of(&lines));
+}
+
+#[test]
+fn a_rotated_file_is_read_to_its_end_and_the_new_one_from_its_beginning() {
+    let setup = Setup::new();
+    let lines = lines(1_000);
+    let log = setup.path("app.log");
+    append(Path::new(&log), &lines[..400]);
+    let mut scorer = setup.start("app.log", &[]);
+    scorer.wait("the first lines", |scorer| scorer.counted() == 400);
+    std::fs::rename(&log, setup.path("app.log.1")).unwrap();
+    append(Path::new(&setup.path("app.log.1")), &lines[400..600]);
+    append(Path::new(&log), &lines[600..]);
+    scorer.wait("all lines", |scorer| scorer.counted() == 1_000);
+    scorer.stop();
+    assert_eq!(setup.anomalies().len(), expected(&lines).anomalies.len());
+}
+
+#[test]
+fn a_truncated_file_is_read_from_its_beginning_and_gives_new_ids() {
+    let setup = Setup::new();
+    let lines = lines(600);
+    let log = setup.path("app.log");
+    append(Path::new(&log), &lines);
+    let mut scorer = setup.start("app.log", &[]);
+    scorer.wait("the first time", |scorer| scorer.counted() == 600);
+    File::create(&log).unwrap();
+    append(Path::new(&log), &lines[..300]);
+    scorer.wait("the second time", |scorer| scorer.counted() == 900);
+    scorer.stop();
+    let once = expected(&lines).anomalies.len() + expected(&lines[..300]).anomalies.len();
+    let found = setup.anomalies();
+    assert_eq!(found.len(), once);
+    let ids: std::collections::BTreeSet<&str> = found.iter().map(|one| one["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), once);
+}
+
+#[test]
+fn killed_while_reading_it_goes_on_where_it_was_and_repeats_only_ids() {
+    let setup = Setup::new();
+    let lines = lines(30_000);
+    append(Path::new(&setup.path("app.log")), &lines);
+    let mut scorer = setup.start("app.log", &["--batch-size", "20"]);
+    scorer.wait("some positions kept", |scorer| scorer.counted() > 2_000);
+    let scored_before = scorer.counted();
+    assert!(scored_before < 30_000, "it was killed after the end");
+    scorer.kill();
+
+    let mut scorer = setup.start("app.log", &[]);
+    let all = expected(&lines);
+    scorer.wait("the last odd line", |_| {
+        let place = place_of(&lines);
+        setup
+            .anomalies()
+            .last()
+            .is_some_and(|last| Some(place(&last["source"])) == all.anomalies.keys().next_back().copied())
+    });
+    assert!(scorer.stop().0.success());
+    assert_anomalies(&setup.anomalies(), &all, place_of(&lines));
+
+    let mut scorer = setup.start("app.log", &[]);
+    scorer.wait_ready();
+    append(Path::new(&setup.path("app.log")), &lines[..10]);
+    scorer.wait("only the new lines", |scorer| scorer.counted() >= 10);
+    assert_eq!(scorer.counted(), 10, "a stop keeps the position of everything that was delivered");
+}
+
+#[test]
+fn a_directory_is_followed_with_new_files_and_services_by_path() {
+    let setup = Setup::new();
+    let lines = lines(400);
+    std::fs::create_dir_all(setup.path("logs/audit")).unwrap();
+    append(Path::new(&setup.path("logs/audit/one.json")), &lines[..200]);
+    let pattern = r"logs/(?P<service>\w+)/";
+    let mut scorer = setup.start("logs", &["--file-service-pattern", pattern]);
+    scorer.wait("the first file", |scorer| scorer.counted() == 200);
+    std::fs::create_dir_all(setup.path("logs/bpm")).unwrap();
+    append(Path::new(&setup.path("logs/bpm/two.json")), &lines[200..]);
+    append(
+        Path::new(&setup.path("logs/bpm/two.json")),
+        &["ZXQ flux capacitor imploded terminally".to_owned()],
+    );
+    scorer.wait("the second file", |scorer| scorer.counted() == 401);
+    scorer.stop();
+    let found = setup.anomalies();
+    let odd = found.iter().find(|one| one["message"].as_str().unwrap().contains("capacitor")).unwrap();
+    assert_eq!(odd["service"], "bpm");
+}
+
+#[test]
+fn a_file_that_is_not_there_yet_is_waited_for() {
+    let setup = Setup::new();
+    let mut scorer = setup.start("later.log", &[]);
+    scorer.wait("not ready", |scorer| {
+        scorer.get("/readyz").is_some_and(|(status, body)| status == 503 && body.contains("later.log"))
+    });
+    append(Path::new(&setup.path("later.log")), &lines(10));
+    scorer.wait_ready();
+    scorer.wait("its lines", |scorer| scorer.counted() == 10);
+    assert!(scorer.stop().0.success());
+}

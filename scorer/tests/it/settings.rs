@@ -1,0 +1,118 @@
+//! What a person reads when settings, model or state cannot be used.
+
+use assert_cmd::Command;
+use predicates::str::contains;
+
+use crate::rig::{SCORER, model};
+
+fn scorer(arguments: &[&str]) -> Command {
+    let mut command = Command::new(SCORER);
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn all_mistakes_are_told_together_with_name_value_place_and_range() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scorer.toml");
+    std::fs::write(&file, "batch_sise = 5\nmax_depth = 0\n[kafka]\n\"no.such.property\" = 1\n").unwrap();
+    scorer(&["run", "--config", &file.display().to_string(), "--contamination", "0.7"])
+        .env("BATCH_WAIT_MS", "soon")
+        .assert()
+        .code(2)
+        .stderr(contains("5 settings cannot be used"))
+        .stderr(contains("batch_sise").and(contains("did you mean batch_size?")))
+        .stderr(contains("MAX_DEPTH = \"0\"").and(contains("allowed: 1 to 128 levels")))
+        .stderr(contains("no.such.property"))
+        .stderr(contains(
+            "CONTAMINATION = \"0.7\" (command line): allowed: a share above 0, at most 0.5, or `auto`",
+        ))
+        .stderr(contains("BATCH_WAIT_MS = \"soon\" (environment)"));
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scorer.toml");
+    std::fs::write(&file, "batch_size = 1\nbatch_wait_ms = 11\nmax_depth = 5\n").unwrap();
+    scorer(&["check", "--config", &file.display().to_string(), "--batch-size", "3"])
+        .env("MODEL_PATH", model())
+        .env("BATCH_SIZE", "2")
+        .env("BATCH_WAIT_MS", "22")
+        .assert()
+        .success()
+        .stdout(contains("\"3\" (command line)"))
+        .stdout(contains("\"22\" (environment)"))
+        .stdout(predicates::str::is_match("MAX_DEPTH +\"5\"").unwrap());
+}
+
+#[test]
+fn a_missing_model_stops_the_start_and_names_file_and_command() {
+    scorer(&["run", "--input", "stdin", "--model-path", "no/such.model"])
+        .assert()
+        .code(2)
+        .stderr(contains("no/such.model"))
+        .stderr(contains("trainer"));
+}
+
+#[test]
+fn a_damaged_model_stops_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cut.model");
+    let bytes = std::fs::read(model()).unwrap();
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    scorer(&["run", "--input", "stdin", "--model-path", &path.display().to_string()])
+        .assert()
+        .code(2)
+        .stderr(contains("cut.model"));
+}
+
+#[test]
+fn a_taken_port_is_named_with_its_setting() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    scorer(&["run", "--input", "otlp", "--http-addr", &address, "--grpc-addr", "", "--model-path"])
+        .arg(model())
+        .assert()
+        .code(2)
+        .stderr(contains("HTTP_ADDR").and(contains(address.as_str())));
+}
+
+#[test]
+fn damaged_state_is_named_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("app.log");
+    let state = folder.path().join("state");
+    std::fs::write(&log, "").unwrap();
+    let input = format!("file:{}", log.display());
+    let name = format!("files-{}.json", &blake3::hash(log.display().to_string().as_bytes()).to_hex()[..12]);
+    std::fs::create_dir(&state).unwrap();
+    std::fs::write(state.join(&name), "{\"version\":").unwrap();
+    scorer(&["run", "--input", &input, "--http-addr", "", "--grpc-addr", "", "--model-path"])
+        .arg(model())
+        .arg("--state-dir")
+        .arg(&state)
+        .assert()
+        .code(2)
+        .stderr(contains(name).and(contains("remove it")));
+}
+
+#[test]
+fn check_says_what_cannot_be_used_and_fails() {
+    scorer(&["check", "--model-path", "no/such.model"])
+        .assert()
+        .code(2)
+        .stdout(contains("FAILED").and(contains("no/such.model")));
+}
+
+#[test]
+fn check_online_says_that_no_broker_answers() {
+    let port = testkit::free_port().unwrap();
+    scorer(&["check", "--online", "--kafka-bootstrap-servers", &format!("127.0.0.1:{port}"), "--model-path"])
+        .arg(model())
+        .assert()
+        .code(2)
+        .stdout(contains("FAILED").and(contains("KAFKA_BOOTSTRAP_SERVERS")));
+}
+
+use predicates::prelude::PredicateBooleanExt as _;
