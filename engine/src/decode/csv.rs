@@ -147,6 +147,6 @@ impl Decoder {
         if !fields.iter().any(|field| self.names.message.holds(&field.name)) {
             return Err(Rejected::new(RejectReason::NoMessage, "the message column of the row is empty"));
         }
-        fields::event(fields, &Scope::new(self, context))
+        fields::event(fields, fields::Given::default(), &Scope::new(self, context))
     }
 }

@@ -9,7 +9,7 @@ use super::reject::{RejectReason, Rejected, excerpt};
 use super::settings::Names;
 use super::shape::{MAX_WRAPPING, Scope};
 use super::time;
-use crate::event::{Level, LogEvent, TimeSource};
+use crate::event::{EventTime, Level, LogEvent, TimeSource};
 
 /// One field of a record; the name of a nested one is joined by dots.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,21 +90,36 @@ fn first<'f>(fields: &'f [Field<'_>], names: &'f Names) -> Option<usize> {
     hits(fields, names).next()
 }
 
+/// Parts that a record holds outside of its fields; no field is read for them.
+#[derive(Debug, Default)]
+pub(super) struct Given {
+    pub time: Option<EventTime>,
+    pub level: Option<Level>,
+    pub message: Option<String>,
+}
+
 /// Makes an event of a record's fields.
 ///
 /// # Errors
 /// A time that is none, no text at all, or too many attributes.
-pub(super) fn event(fields: Vec<Field<'_>>, scope: &Scope<'_>) -> Result<LogEvent, Rejected> {
-    let fields = unwrap(fields, scope)?;
+pub(super) fn event(fields: Vec<Field<'_>>, given: Given, scope: &Scope<'_>) -> Result<LogEvent, Rejected> {
+    let fields = if given.message.is_none() { unwrap(fields, scope)? } else { fields };
     let names = scope.names();
-    let (time, timestamp) = read_time(&fields, scope)?;
+    let (time, timestamp) = match given.time {
+        Some(time) => (None, Some(time)),
+        None => read_time(&fields, scope)?,
+    };
     let parts = Parts {
         time,
-        level: read_level(&fields, scope),
+        level: match given.level {
+            Some(level) => Some((None, level)),
+            None => read_level(&fields, scope),
+        },
         service: first(&fields, &names.service).or_else(|| program_of_pino(&fields)),
-        message: first(&fields, &names.message),
+        message: first(&fields, &names.message).filter(|_| given.message.is_none()),
     };
-    let web = parts.message.is_none().then(|| web_request(&fields, scope)).flatten();
+    let has_text = parts.message.is_some() || given.message.is_some();
+    let web = if has_text { None } else { web_request(&fields, scope) };
     let mut event = LogEvent {
         timestamp: timestamp.unwrap_or(scope.context.transport_time),
         time_source: if timestamp.is_some() { TimeSource::Record } else { TimeSource::Transport },
@@ -116,8 +131,8 @@ pub(super) fn event(fields: Vec<Field<'_>>, scope: &Scope<'_>) -> Result<LogEven
     }
     let is_web = web.is_some();
     split(fields, &parts, &mut event);
-    if let Some(message) = web {
-        event.message = message;
+    if let Some(message) = web.or(given.message) {
+        event.message = trim_line_end(message);
     }
     if event.service.is_empty() {
         let default = if is_web { "web" } else { "" };
@@ -190,7 +205,7 @@ fn message_of(attributes: &[(String, String)]) -> String {
     message
 }
 
-type Time = (Option<usize>, Option<crate::event::EventTime>);
+type Time = (Option<usize>, Option<EventTime>);
 
 fn read_time(fields: &[Field<'_>], scope: &Scope<'_>) -> Result<Time, Rejected> {
     let mut refused = None;

@@ -1,15 +1,30 @@
 //! Bytes of one record become log events. One file per input shape, registered in [`DECODERS`]; no shape keeps
 //! state between records, so the order, batch and partition of records never change what one decodes to.
 
+mod access;
+mod apache;
+mod bluegene;
+pub mod business;
+mod cri;
 pub mod csv;
+mod docker;
+pub mod family;
 mod fields;
 mod json;
+mod klog;
 pub mod level;
+mod line;
+mod logfmt;
+pub mod multiline;
+mod otlp;
+mod pattern;
 mod plain;
 mod reject;
 mod settings;
 mod shape;
+mod syslog;
 pub(crate) mod time;
+pub mod web;
 
 pub use reject::{RejectReason, Rejected};
 pub use settings::{DecodeSettings, FieldNames, PatternError, UserPattern};

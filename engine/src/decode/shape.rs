@@ -61,11 +61,13 @@ pub struct Scope<'a> {
     /// What the transport knows.
     pub context: RecordContext<'a>,
     wrapping: usize,
+    /// Whether the time of the record proper wins over one that its text holds.
+    pub(super) keeps_time: bool,
 }
 
 impl<'a> Scope<'a> {
     pub(super) fn new(decoder: &'a Decoder, context: RecordContext<'a>) -> Self {
-        Self { decoder, context, wrapping: 0 }
+        Self { decoder, context, wrapping: 0, keeps_time: false }
     }
 
     /// The settings.
@@ -75,6 +77,10 @@ impl<'a> Scope<'a> {
 
     pub(super) fn names(&self) -> &'a NameTable {
         &self.decoder.names
+    }
+
+    pub(super) fn keeping_time(&self) -> Self {
+        Self { keeps_time: true, ..*self }
     }
 
     /// The scope for a record inside this one, `None` when records are wrapped too often to be meant.
@@ -123,7 +129,22 @@ impl fmt::Debug for dyn Shape {
 }
 
 /// Every shape, in the order in which they are tried.
-pub static DECODERS: &[&dyn Shape] = &[&super::json::Json, &super::plain::Plain];
+pub static DECODERS: &[&dyn Shape] = &[
+    &super::otlp::OtlpProto,
+    &super::pattern::Pattern,
+    &super::otlp::OtlpJson,
+    &super::docker::Docker,
+    &super::json::Json,
+    &super::syslog::Rfc5424,
+    &super::cri::Cri,
+    &super::klog::Klog,
+    &super::apache::ApacheError,
+    &super::bluegene::BlueGene,
+    &super::syslog::Bsd,
+    &super::access::Access,
+    &super::logfmt::Logfmt,
+    &super::plain::Plain,
+];
 
 /// The shape of a name.
 pub(super) fn by_name(name: &str) -> Option<&'static dyn Shape> {

@@ -73,7 +73,7 @@ impl Shape for Json {
 }
 
 fn event(fields: Vec<fields::Field<'_>>, scope: &Scope<'_>) -> Result<LogEvent, Rejected> {
-    let mut event = fields::event(fields, scope)?;
+    let mut event = fields::event(fields, fields::Given::default(), scope)?;
     if event.level.is_none() {
         plain::read_message(&mut event, scope);
         fields::check(&event, scope)?;

@@ -35,7 +35,7 @@ pub(in crate::decode) fn object<'a>(text: &'a str, limits: &Limits) -> Result<Ve
 }
 
 /// The string of a text that is one JSON string.
-pub(super) fn string<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Rejected> {
+pub(in crate::decode) fn string<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>, Rejected> {
     let mut reader = Reader::new(text, limits);
     reader.space();
     let string = reader.string()?;
@@ -44,7 +44,7 @@ pub(super) fn string<'a>(text: &'a str, limits: &Limits) -> Result<Cow<'a, str>,
 }
 
 /// Calls `each` with the fields of every object of a text that is a JSON array of objects.
-pub(super) fn objects<'a>(
+pub(in crate::decode) fn objects<'a>(
     text: &'a str,
     limits: &Limits,
     mut each: impl FnMut(Vec<Field<'a>>) -> Result<(), Rejected>,

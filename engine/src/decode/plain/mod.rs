@@ -4,6 +4,7 @@
 mod head;
 
 use super::fields;
+use super::json::reader;
 use super::level;
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape, find_and_decode};
@@ -92,10 +93,13 @@ pub(super) fn read_message(event: &mut LogEvent, scope: &Scope<'_>) {
         return;
     }
     let Some(line) = found.pop() else { return };
-    if line.level.is_none() && line.time_source == TimeSource::Transport {
+    let says_nothing = line.level.is_none() && line.time_source == TimeSource::Transport;
+    if says_nothing && !reader::looks_like_object(&event.message) {
         return;
     }
-    if line.time_source == TimeSource::Record {
+    if line.time_source == TimeSource::Record
+        && !(scope.keeps_time && event.time_source == TimeSource::Record)
+    {
         event.timestamp = line.timestamp;
         event.time_source = TimeSource::Record;
     }
