@@ -83,6 +83,11 @@ impl Masked {
                 return length;
             }
         }
+        let inside = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphabetic);
+        if byte == b'\'' && self.open.is_some() && inside(before.as_ref()) && inside(rest.get(1)) {
+            self.put("'", at..at + 1);
+            return 1;
+        }
         self.close();
         if byte.is_ascii_whitespace() {
             if !self.pattern.is_empty() && !self.pattern.ends_with(' ') {
@@ -98,6 +103,9 @@ impl Masked {
     fn whole(&self, rest: &[u8], before: Option<u8>) -> Option<(&'static str, usize)> {
         if let Some(length) = scan::uuid(rest) {
             return Some(("<uuid>", length));
+        }
+        if let Some(length) = scan::octets(rest) {
+            return Some(("<hex>", length));
         }
         if let Some(length) = scan::ip(rest) {
             return Some(("<ip>", length));
@@ -213,10 +221,18 @@ mod tests {
     #[case("see http://host:80/a?b=1, then", "see <url>, then")]
     #[case("code=-1 (x-1) -5", "code=<num> (x-<num>) <num>")]
     #[case("token a8Fk29xQ0zz ok", "token <id> ok")]
+    #[case("chip FF:F2:9F:16:E2:23:00:0D up at 12:30:45", "chip <hex> up at <num>:<num>:<num>")]
     #[case("", "")]
     #[case("größe 5 µs", "größe <num> µs")]
     fn what_varies_is_masked(#[case] text: &str, #[case] expected: &str) {
         assert_eq!(masked(text).pattern(), expected);
+    }
+
+    #[test]
+    fn an_apostrophe_inside_a_word_is_part_of_it() {
+        let masked = masked("Can't find 'child'");
+        let words: Vec<_> = masked.words().iter().map(|word| masked.text(word)).collect();
+        assert_eq!(words, ["Can't", "find", "child"]);
     }
 
     #[test]

@@ -68,6 +68,22 @@ fn ipv6(bytes: &[u8]) -> Option<usize> {
     ends_here(&bytes[address.len()..]).then_some(address.len())
 }
 
+/// Four or more bytes in base 16, separated by colons or dashes: a hardware address, a fingerprint.
+pub(super) fn octets(bytes: &[u8]) -> Option<usize> {
+    const LEAST_BYTES: usize = 4;
+    let separator = *bytes.get(2)?;
+    if separator != b':' && separator != b'-' {
+        return None;
+    }
+    let is_octet = |at: usize| bytes.get(at..at + 2).is_some_and(|pair| hex_digits(pair) == 2);
+    let mut groups = usize::from(is_octet(0));
+    while groups > 0 && bytes.get(groups * 3 - 1) == Some(&separator) && is_octet(groups * 3) {
+        groups += 1;
+    }
+    let end = (groups * 3).checked_sub(1)?;
+    (groups >= LEAST_BYTES && ends_here(&bytes[end..])).then_some(end)
+}
+
 /// A URL with a scheme, up to white space, a quote or a closing bracket.
 pub(super) fn url(bytes: &[u8], before: Option<u8>) -> Option<usize> {
     const LONGEST_SCHEME: usize = 16;
@@ -178,6 +194,17 @@ mod tests {
     #[case("face:", None)]
     fn addresses_are_recognised(#[case] text: &str, #[case] expected: Option<usize>) {
         assert_eq!(ip(text.as_bytes()), expected);
+    }
+
+    #[rstest]
+    #[case("00:0d:60:e9:9b:3e up", Some(17))]
+    #[case("00-0D-60-E9,", Some(11))]
+    #[case("00:0d:60", None)]
+    #[case("00:0d:60-e9:11", None)]
+    #[case("00:0d:60:e9f", None)]
+    #[case("00:0d:60:e9:", Some(11))]
+    fn hardware_addresses_are_recognised(#[case] text: &str, #[case] expected: Option<usize>) {
+        assert_eq!(octets(text.as_bytes()), expected);
     }
 
     #[rstest]

@@ -5,14 +5,21 @@ use super::{Contamination, Threshold, nats_of_score, score_of_nats};
 /// Cells of the grid over [0, 1].
 pub(super) const CELLS: usize = 8_192;
 
-/// Scores counted on a fixed grid: cell i holds the scores in (i/8192, (i + 1)/8192], cell 0 also 0 itself.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Distribution {
+/// Counts scores on a fixed grid: cell i holds the scores in (i/8192, (i + 1)/8192], cell 0 also 0 itself.
+#[derive(Clone, Debug)]
+pub struct Histogram {
     cells: Vec<u64>,
     total: u64,
 }
 
-impl Default for Distribution {
+/// The counts summed up, for reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Distribution {
+    /// Scores in all cells before cell i; one more than there are cells.
+    below: Vec<u64>,
+}
+
+impl Default for Histogram {
     fn default() -> Self {
         Self { cells: vec![0; CELLS], total: 0 }
     }
@@ -26,7 +33,7 @@ fn edge(cell: usize) -> f64 {
     cell as f64 / CELLS as f64
 }
 
-impl Distribution {
+impl Histogram {
     /// Counts one score.
     pub fn add(&mut self, score: f64) {
         self.cells[cell_of(score)] += 1;
@@ -38,45 +45,64 @@ impl Distribution {
         self.total
     }
 
-    /// Cells that hold something, with what they hold.
-    pub fn pairs(&self) -> Vec<(u32, u64)> {
-        let filled = self.cells.iter().enumerate().filter(|(_, count)| **count > 0);
-        filled.map(|(cell, count)| (cell as u32, *count)).collect()
+    /// The distribution of what was counted.
+    pub fn distribution(&self) -> Distribution {
+        let sums = self.cells.iter().scan(0_u64, |sum, count| {
+            *sum += count;
+            Some(*sum)
+        });
+        Distribution { below: [0].into_iter().chain(sums).collect() }
+    }
+}
+
+impl Distribution {
+    fn total(&self) -> u64 {
+        self.below[CELLS]
     }
 
-    /// From [`Distribution::pairs`]; `None` where they are not such pairs.
+    fn in_cell(&self, cell: usize) -> u64 {
+        self.below[cell + 1] - self.below[cell]
+    }
+
+    fn above_cell(&self, cell: usize) -> u64 {
+        self.total() - self.below[cell + 1]
+    }
+
+    /// Cells that hold something, with what they hold.
+    pub fn pairs(&self) -> Vec<(u32, u64)> {
+        let filled = (0..CELLS).filter(|cell| self.in_cell(*cell) > 0);
+        filled.map(|cell| (cell as u32, self.in_cell(cell))).collect()
+    }
+
+    /// From [`Distribution::pairs`]; `None` where they are not such pairs, or none.
     pub fn from_pairs(pairs: &[(u32, u64)]) -> Option<Self> {
-        let mut distribution = Self::default();
+        let mut histogram = Histogram::default();
         for (cell, count) in pairs {
-            let slot = distribution.cells.get_mut(*cell as usize)?;
+            let slot = histogram.cells.get_mut(*cell as usize)?;
             *slot = slot.checked_add(*count)?;
-            distribution.total = distribution.total.checked_add(*count)?;
+            histogram.total = histogram.total.checked_add(*count)?;
         }
-        Some(distribution)
+        (histogram.total > 0).then(|| histogram.distribution())
     }
 
     /// Share of scores below `score`, in percent; what shares its cell counts half.
     pub fn percentile(&self, score: f64) -> f64 {
-        if self.total == 0 {
-            return 0.0;
-        }
         let cell = cell_of(score);
-        let below: u64 = self.cells[..cell].iter().sum();
-        100.0 * (below as f64 + self.cells[cell] as f64 / 2.0) / self.total as f64
+        let below = self.below[cell] as f64 + self.in_cell(cell) as f64 / 2.0;
+        100.0 * below / self.total().max(1) as f64
     }
 
     /// Share of scores above `score`: exact where it is a multiple of 1/8192, else in proportion within a cell.
     pub fn share_above(&self, score: f64) -> f64 {
-        if self.total == 0 || score >= 1.0 {
+        if score >= 1.0 {
             return 0.0;
         }
         if score < 0.0 || score.is_nan() {
             return 1.0;
         }
         let cell = (score * CELLS as f64) as usize;
-        let above: u64 = self.cells[cell + 1..].iter().sum();
-        let within = self.cells[cell] as f64 * (cell as f64 + 1.0 - score * CELLS as f64);
-        (above as f64 + within) / self.total as f64
+        let within = self.in_cell(cell) as f64 * (cell as f64 + 1.0 - score * CELLS as f64);
+        (self.above_cell(cell) as f64 + within) / self.total().max(1) as f64
     }
 
     /// The score that `contamination` asks for; always a multiple of 1/8192, so that its share is exact.
@@ -89,15 +115,9 @@ impl Distribution {
     }
 
     fn least_edge_with_at_most(&self, share: f64) -> f64 {
-        let allowed = share * self.total as f64;
-        let mut above = 0;
-        for cell in (0..CELLS).rev() {
-            above += self.cells[cell];
-            if above as f64 > allowed {
-                return edge(cell + 1);
-            }
-        }
-        0.0
+        let allowed = share * self.total() as f64;
+        let least = (0..=CELLS).find(|cell| (self.total() - self.below[*cell]) as f64 <= allowed);
+        edge(least.unwrap_or(CELLS))
     }
 
     /// Where the body of the distribution ends. Sums of log tail probabilities fall off exponentially, so the
@@ -110,9 +130,9 @@ impl Distribution {
         const RATES: (f64, f64) = (0.1, 2.0);
         let median = nats_of_score(self.least_edge_with_at_most(0.5));
         let shoulder = nats_of_score(self.least_edge_with_at_most(0.1));
-        let share = self.share_above(score_of_nats(shoulder)).max(0.5 / self.total.max(1) as f64);
+        let share = self.share_above(score_of_nats(shoulder)).max(0.5 / self.total().max(1) as f64);
         let rate = (0.5_f64 / 0.1).ln() / (shoulder - median).max(f64::MIN_POSITIVE);
-        let beyond = (share * 2.0 * self.total as f64).max(1.0).ln() / rate.clamp(RATES.0, RATES.1);
+        let beyond = (share * 2.0 * self.total() as f64).max(1.0).ln() / rate.clamp(RATES.0, RATES.1);
         edge((score_of_nats(shoulder + beyond) * CELLS as f64).ceil() as usize)
     }
 }
@@ -124,9 +144,9 @@ mod tests {
     use super::*;
 
     fn of(scores: impl IntoIterator<Item = f64>) -> Distribution {
-        let mut distribution = Distribution::default();
-        scores.into_iter().for_each(|score| distribution.add(score));
-        distribution
+        let mut histogram = Histogram::default();
+        scores.into_iter().for_each(|score| histogram.add(score));
+        histogram.distribution()
     }
 
     proptest! {
@@ -142,7 +162,7 @@ mod tests {
         }
 
         #[test]
-        fn stored_pairs_give_the_distribution_back(scores in proptest::collection::vec(0.0..=1.0, 0..200)) {
+        fn stored_pairs_give_the_distribution_back(scores in proptest::collection::vec(0.0..=1.0, 1..200)) {
             let distribution = of(scores);
             prop_assert_eq!(Distribution::from_pairs(&distribution.pairs()), Some(distribution));
         }

@@ -5,6 +5,8 @@
 //! words that say the same thing share instead of hiding each other. Surprisal's nats go to the words whose
 //! surprisals were averaged.
 
+use hashbrown::hash_map::{Entry, HashMap};
+
 use super::core::{self, Channels, Core, CoreScratch, STATISTICS, View, severity_nats};
 use super::patterns::FrequentPatterns;
 use super::{Explanation, Reason, ReasonKind};
@@ -142,11 +144,16 @@ fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, fore
         return;
     }
     let words = line.masked().words();
-    let value =
-        |column: u32| row.binary_search_by_key(&column, |(column, _)| *column).map_or(1.0, |at| row[at].1);
+    let mut occurrences = vec![0_u32; credit.len()];
+    let place = |column: u32| credit.binary_search_by_key(&column, |(column, _)| *column);
+    for_each_column(event, core.spec, &mut Vec::new(), |column, _, _| {
+        if let Ok(at) = place(column) {
+            occurrences[at] += 1;
+        }
+    });
     for_each_column(event, core.spec, &mut Vec::new(), |column, span, kind| {
-        let Ok(at) = credit.binary_search_by_key(&column, |(column, _)| *column) else { return };
-        let part = nats * credit[at].1 / total / value(column);
+        let Ok(at) = place(column) else { return };
+        let part = nats * credit[at].1 / total / f64::from(occurrences[at].max(1));
         let index = match (kind, span) {
             (WordKind::Service, _) => Some(0),
             (WordKind::Level, _) => Some(1),
@@ -189,6 +196,7 @@ fn prefer_words(line: &Line, shares: &mut Shares) {
 
 fn word_reasons(core: &Core, event: &LogEvent, line: &Line, shares: &Shares) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
+    let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, keyed) in line.keyed().iter().enumerate() {
         let word = match keyed.kind {
             WordKind::Service => event.service.as_str(),
@@ -199,16 +207,20 @@ fn word_reasons(core: &Core, event: &LogEvent, line: &Line, shares: &Shares) -> 
             }
         };
         let word = &word[..word.floor_char_boundary(LONGEST_WORD)];
-        let (surprisal, forest) = (shares.surprisal[at], shares.forest[at]);
-        let seen = u64::from(core.counts.seen(keyed.key));
-        if let Some(known) = reasons.iter_mut().find(|reason| reason.word == word) {
-            known.contribution += surprisal + forest;
-            continue;
+        let contribution = shares.surprisal[at] + shares.forest[at];
+        match places.entry(word) {
+            Entry::Occupied(known) => {
+                reasons[*known.get()].contribution += contribution;
+                continue;
+            }
+            Entry::Vacant(free) => {
+                free.insert(reasons.len());
+            }
         }
+        let seen = u64::from(core.counts.seen(keyed.key));
         let rare = seen as f64 <= RARE_SHARE * core.counts.lines() as f64;
-        let kind =
-            if rare || surprisal >= forest { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
-        reasons.push(Reason { kind, word: word.to_owned(), contribution: surprisal + forest, seen });
+        let kind = if rare { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
+        reasons.push(Reason { kind, word: word.to_owned(), contribution, seen });
     }
     reasons
 }

@@ -62,9 +62,8 @@ impl StoredModel {
             Some(share) if 0.0 < share && share <= 0.5 => Contamination::Share(share),
             Some(share) => return Err(format!("contamination {share} is not in (0, 0.5]")),
         };
-        let distribution = Distribution::from_pairs(&self.cells)
-            .filter(|distribution| distribution.total() > 0)
-            .ok_or("its score distribution is damaged")?;
+        let distribution =
+            Distribution::from_pairs(&self.cells).ok_or("its score distribution is damaged")?;
         let forest = |data| Forest::from_data(data).map_err(|error| error.to_string());
         Ok(Model {
             core: Core {

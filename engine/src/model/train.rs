@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::channel::Tail;
 use super::core::{self, Core, CoreScratch, STATISTICS, View};
 use super::counts::Counts;
-use super::distribution::Distribution;
+use super::distribution::Histogram;
 use super::patterns::{FrequentPatterns, PatternTable};
 use super::row::Row;
 use super::{Contamination, Model, Provenance, score_of_nats};
@@ -230,7 +230,7 @@ impl FirstPass {
         Ok(SecondPass {
             core: Core { spec: self.spec, counts: self.counts, text, statistics, medians, tails },
             patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
-            distribution: Distribution::default(),
+            histogram: Histogram::default(),
             oddest: Vec::new(),
             sample,
             sample_events: self.sample_events,
@@ -300,7 +300,7 @@ pub struct OddLine {
 pub struct SecondPass {
     core: Core,
     patterns: FrequentPatterns,
-    distribution: Distribution,
+    histogram: Histogram,
     oddest: Vec<OddLine>,
     sample: Vec<Row>,
     sample_events: Vec<LogEvent>,
@@ -351,14 +351,14 @@ impl SecondPass {
         let (drawn, lines) = (sample.len() as f64, self.core.counts.lines() as f64);
         let share = match self.contamination {
             Contamination::Share(share) => share,
-            Contamination::Auto => self.distribution.threshold(Contamination::Auto).share,
+            Contamination::Auto => self.histogram.distribution().threshold(Contamination::Auto).share,
         };
         let unseen = ((lines - drawn) / (lines - 1.0).max(1.0)).max(0.0);
         (share * (1.0 - share) / drawn.max(1.0) * unseen).sqrt()
     }
 
     fn take(&mut self, score: f64, pattern: u64, event: &LogEvent) {
-        self.distribution.add(score);
+        self.histogram.add(score);
         if self.oddest.len() == MOST_ODD && self.oddest.last().is_some_and(|last| last.score >= score) {
             return;
         }
@@ -380,9 +380,10 @@ impl SecondPass {
 
     /// The finished model. Where no event was taken a second time, the distribution is that of the sample.
     pub fn finish(mut self, provenance: Provenance) -> Model {
-        if self.distribution.total() == 0 {
+        if self.histogram.total() == 0 {
             self.calibrate_from_sample();
         }
-        Model::new(self.core, self.patterns, self.distribution, provenance, self.contamination)
+        let distribution = self.histogram.distribution();
+        Model::new(self.core, self.patterns, distribution, provenance, self.contamination)
     }
 }

@@ -37,6 +37,21 @@ fn an_odd_line_scores_above_all_usual_ones_and_says_why() {
 }
 
 #[test]
+fn the_reasons_share_out_the_nats_of_the_score() {
+    let lines = usual(1_200);
+    let model = train(&lines, params());
+    let mut scratch = Scratch::default();
+    let repeated = event("auth", Level::Fatal, "panic panic: segfault at 0x7f3a21 in worker worker worker");
+    for line in lines.iter().take(40).chain([&odd(), &repeated]) {
+        let nats = engine::model::nats_of_score(model.score(line, &mut scratch).score);
+        let sum: f64 =
+            model.explain(line, &mut scratch).reasons.iter().map(|reason| reason.contribution).sum();
+        assert!(sum <= nats + 1e-9, "{sum} of {nats} nats: {line:?}");
+        assert!(sum >= nats / 2.0 || nats < 3.0, "{sum} of {nats} nats: {line:?}");
+    }
+}
+
+#[test]
 fn the_nearest_pattern_is_a_usual_one_that_shares_words() {
     let model = train(&usual(1_000), params());
     let failed = event("orders", Level::Error, "payment of 17.20 EUR declined");
