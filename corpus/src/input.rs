@@ -17,6 +17,13 @@ pub enum Input {
     File(PathBuf),
     /// Standard input; can be read once.
     Stdin,
+    /// The first bytes of a file that is still written to.
+    Prefix {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes are read.
+        bytes: u64,
+    },
     /// Standard input that was kept in a temporary file, see [`crate::spool()`].
     Spooled(File),
 }
@@ -25,7 +32,7 @@ impl Input {
     /// The name for messages.
     pub fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Prefix { path, .. } => path.display().to_string(),
             Self::Stdin | Self::Spooled(_) => "standard input".to_owned(),
         }
     }
@@ -35,6 +42,7 @@ impl Input {
         match self {
             Self::File(path) => std::fs::metadata(path).ok().map(|meta| meta.len()),
             Self::Spooled(file) => file.metadata().ok().map(|meta| meta.len()),
+            Self::Prefix { bytes, .. } => Some(*bytes),
             Self::Stdin => None,
         }
     }
@@ -42,7 +50,7 @@ impl Input {
     /// Whether the name says that it holds CSV: `.csv`, `.csv.gz`, `.csv.zst`.
     pub(crate) fn is_named_csv(&self) -> bool {
         match self {
-            Self::File(path) => {
+            Self::File(path) | Self::Prefix { path, .. } => {
                 let name = path.to_string_lossy().to_ascii_lowercase();
                 let plain = name.strip_suffix(".gz").or_else(|| name.strip_suffix(".zst")).unwrap_or(&name);
                 plain.ends_with(".csv")
@@ -53,7 +61,7 @@ impl Input {
 
     /// The time that completes times without a year: when the file was last written, for a stream `now`.
     pub(crate) fn transport_time(&self, now: EventTime) -> EventTime {
-        let Self::File(path) = self else { return now };
+        let (Self::File(path) | Self::Prefix { path, .. }) = self else { return now };
         let modified = std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
         let since = modified.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
         since.and_then(|since| i64::try_from(since.as_micros()).ok()).map_or(now, EventTime::from_micros)
@@ -64,6 +72,7 @@ impl Input {
         let fail = |error| self.io(error, 0);
         let raw: Box<dyn Read + Send> = match self {
             Self::File(path) => Box::new(File::open(path).map_err(fail)?),
+            Self::Prefix { path, bytes } => Box::new(File::open(path).map_err(fail)?.take(*bytes)),
             Self::Stdin => Box::new(io::stdin()),
             Self::Spooled(file) => {
                 let mut file = file.try_clone().map_err(fail)?;

@@ -17,7 +17,12 @@ pub struct Kept {
     pub score: f64,
     /// Other odd lines of its kind.
     pub more: u64,
+    /// Where the first few of those stand.
+    pub others: Vec<Place>,
 }
+
+/// Places of other lines that are kept for each kind.
+const OTHERS: usize = 5;
 
 /// Keeps the oddest kinds of line; memory is bounded by a few times their number.
 #[derive(Debug)]
@@ -41,12 +46,19 @@ impl Oddest {
         let kind = kind_of(event);
         if let Some(known) = self.kinds.get_mut(&kind) {
             known.more += 1;
-            if score > known.score {
-                *known = Kept { event: event.clone(), place, score, more: known.more };
+            let other = if score > known.score {
+                known.event = event.clone();
+                known.score = score;
+                std::mem::replace(&mut known.place, place)
+            } else {
+                place
+            };
+            if known.others.len() < OTHERS {
+                known.others.push(other);
             }
             return;
         }
-        self.kinds.insert(kind, Kept { event: event.clone(), place, score, more: 0 });
+        self.kinds.insert(kind, Kept { event: event.clone(), place, score, more: 0, others: Vec::new() });
         if self.kinds.len() > self.keep.saturating_mul(4) {
             let mut scores: Vec<f64> = self.kinds.values().map(|kept| kept.score).collect();
             scores.sort_unstable_by(|a, b| b.total_cmp(a));

@@ -152,7 +152,7 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
     let open = |records| Open { name: input.name(), time: input.transport_time(options.now), records };
     let Some(line) = first else { return Ok(open(Records::Lines { lines, first: None })) };
     match CsvHeader::parse(&line.bytes, &options.decoder) {
-        Ok(header) if input.is_named_csv() || looks_like_header(&header, options) => {
+        Ok(header) if input.is_named_csv() || looks_like_header(&header, &options.decoder) => {
             let rows = Rows::new(lines, None, max_bytes);
             Ok(open(Records::Csv { rows, header, parser: csv::ByteRecord::new() }))
         }
@@ -163,8 +163,8 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
 
 /// A first line without the name of a CSV file is a header when it holds nothing but short names, a time's or a
 /// level's among them: prose that starts with "message, ..." is not.
-fn looks_like_header(header: &CsvHeader, options: &Options) -> bool {
-    let names = &options.decoder.settings().names;
+fn looks_like_header(header: &CsvHeader, decoder: &Decoder) -> bool {
+    let names = &decoder.settings().names;
     let is_name = |column: &String| {
         (1..=64).contains(&column.len())
             && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.@-".contains(&byte))
@@ -174,6 +174,28 @@ fn looks_like_header(header: &CsvHeader, options: &Options) -> bool {
     columns.len() >= 2
         && columns.iter().all(is_name)
         && columns.iter().any(|column| holds(&names.time, column) || holds(&names.level, column))
+}
+
+/// The header of a CSV file whose first line this is; none where the file holds something else.
+pub fn csv_header(input: &Input, first_line: &[u8], decoder: &Decoder) -> Option<CsvHeader> {
+    let header = CsvHeader::parse(first_line, decoder).ok()?;
+    (input.is_named_csv() || looks_like_header(&header, decoder)).then_some(header)
+}
+
+/// Decodes one line of a CSV file as a whole row.
+///
+/// # Errors
+/// The row is not accepted; a row that spans lines is none.
+pub fn decode_csv_line(
+    line: &[u8],
+    header: &CsvHeader,
+    decoder: &Decoder,
+    context: RecordContext<'_>,
+) -> Result<LogEvent, Rejected> {
+    let row = crate::rows::single(line)?;
+    let mut parser = csv::ByteRecord::new();
+    split(row, &mut parser)?;
+    decoder.decode_row(header, parser.iter(), context)
 }
 
 type Decoded = Option<(u64, Result<(), Rejected>)>;

@@ -58,6 +58,24 @@ fn scan(line: &[u8], state: &mut State) -> Scan {
     if *state == State::Quoted { Scan::Open } else { Scan::Complete }
 }
 
+/// A line as a whole row.
+pub(crate) fn single(line: &[u8]) -> Result<&[u8], Rejected> {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    let malformed = |detail| Err(Rejected { reason: RejectReason::Malformed, detail });
+    match scan(line, &mut State::FieldStart) {
+        _ if line.iter().all(u8::is_ascii_whitespace) => {
+            Err(Rejected { reason: RejectReason::Empty, detail: "the line is blank".to_owned() })
+        }
+        Scan::Complete => Ok(line),
+        Scan::Open => {
+            malformed("a quoted field goes on in the next line, which is not read while following".to_owned())
+        }
+        Scan::Faulty(column) => {
+            malformed(format!("faulty quoting: text after the closing quote at column {column}"))
+        }
+    }
+}
+
 impl Rows {
     pub(crate) fn new(lines: Lines, first: Option<Line>, max_bytes: usize) -> Self {
         Self { lines, ahead: first.into_iter().collect(), max_bytes }

@@ -2,7 +2,7 @@
 //! file) and truncation are noticed; positions are kept on disk only after delivery.
 
 mod checkpoint;
-mod tail;
+pub mod tail;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};

@@ -2,9 +2,9 @@
 //! position only after a batch was acknowledged. Adding one: its file, and a line in [`start`].
 
 mod assembly;
-mod file;
+pub mod file;
 mod kafka;
-mod lines;
+pub mod lines;
 mod positions;
 mod stdin;
 mod watchdog;
