@@ -1,15 +1,166 @@
-//! x
+//! `scorer demo`: trains, simulates and scores in one process, without Kafka. It keeps nothing on disk.
 
+mod show;
+mod stream;
+mod train;
+
+use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use engine::event::EventTime;
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio_util::task::TaskTracker;
+
+use crate::config::table::Group;
+use crate::config::{Flags, Input, Place, Settings, Subset};
+use crate::live::Loaded;
+use crate::run::{self, App, Signals};
+use crate::serve::{self, Servers};
+use show::Show;
+use stream::Stream;
+
+/// The settings that the demo takes as flags.
+#[derive(Clone, Debug)]
+pub struct Demonstrated;
+
+impl Subset for Demonstrated {
+    const GROUPS: &'static [Group] = &[Group::Model, Group::Serve, Group::Process];
+}
 
 /// Arguments of `scorer demo`.
 #[derive(Debug, clap::Args)]
-pub struct DemoArgs {}
+pub struct DemoArgs {
+    /// Simulated lines per second, greater than 0, at most 1 000 000
+    #[arg(long, value_name = "LINES", default_value_t = 50.0)]
+    rate: f64,
+    /// Share of the simulated lines that are anomalies, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.02)]
+    anomaly_ratio: f64,
+    /// Seed of the simulation and the training
+    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    seed: u64,
+    /// Ends by itself after so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    seconds: Option<u64>,
+    /// Settings.
+    #[command(flatten)]
+    settings: Flags<Demonstrated>,
+}
 
 /// `scorer demo`.
 ///
 /// # Errors
-/// Says what is wrong.
-pub fn run(_args: DemoArgs) -> anyhow::Result<ExitCode> {
-    todo!()
+/// A setting or a model file cannot be used; an address that was asked for is taken.
+pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let stream = Stream::new(&simulation(&args), args.seconds)?;
+    let settings = own_settings(Settings::load(args.settings)?);
+    run::init_log(&settings.log);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(demonstrate(settings, stream, args.seed, started));
+    runtime.shutdown_background();
+    result
+}
+
+fn simulation(args: &DemoArgs) -> simulator::Params {
+    simulator::Params {
+        seed: args.seed,
+        start: EventTime::from_micros(jiff::Timestamp::now().as_microsecond()),
+        rate: args.rate,
+        anomaly_ratio: args.anomaly_ratio,
+        ..simulator::Params::default()
+    }
+}
+
+/// Without Kafka, whatever the environment says, and with a log that leaves the terminal to the anomalies.
+fn own_settings(mut settings: Settings) -> Settings {
+    settings.inputs = vec![Input::Simulator];
+    settings.kafka.in_use = false;
+    if is_default(&settings, "LOG_LEVEL") {
+        settings.log.filter = "warn,anomaly=off".to_owned();
+    }
+    settings
+}
+
+fn is_default(settings: &Settings, name: &str) -> bool {
+    settings.shown.iter().any(|(shown, _, place)| *shown == name && *place == Place::Default)
+}
+
+async fn demonstrate(
+    settings: Settings,
+    stream: Stream,
+    seed: u64,
+    started: Instant,
+) -> anyhow::Result<ExitCode> {
+    let signals = Signals::listen()?;
+    let (mut app, pipeline) = App::assemble(settings, Handle::current())?;
+    let servers = start_servers(&app).await?;
+    load_or_train(&mut app, seed).await?;
+    say_where(&app, &servers);
+    let watched = stream.watch();
+    let show = Show::new(&app, watched);
+    let tracker = TaskTracker::new();
+    let shown = tracker.spawn(show.run(app.feed.subscribe(), app.stop.clone()));
+    tracker.close();
+    let source = stream.start(&app)?;
+    let ended = app.clone().stop_after(pipeline, servers, vec![source], signals).await;
+    shown.await.context("showing anomalies failed")?.summary(&app, started.elapsed());
+    ended
+}
+
+async fn load_or_train(app: &mut App, seed: u64) -> anyhow::Result<()> {
+    let path = &app.settings.model.path;
+    if path.exists() {
+        run::load_model(app).await?;
+        println!("Model: {}, as MODEL_PATH says.", path.display());
+        return Ok(());
+    }
+    let (settings, began) = (Arc::clone(&app.settings), Instant::now());
+    let trained = tokio::task::spawn_blocking(move || train::train(&settings, seed)).await??;
+    println!(
+        "Model: there is none at {}, so one was trained in memory from {} in {:.1} s.",
+        path.display(),
+        trained.from,
+        began.elapsed().as_secs_f64(),
+    );
+    app.model_file = None;
+    app.model.set(Loaded::new(trained.model, &app.settings.model, None));
+    Ok(())
+}
+
+/// Serves on the addresses of the settings; a default one that is taken gives way to a free port.
+async fn start_servers(app: &App) -> anyhow::Result<Servers> {
+    let http = bind_or_next(app, "HTTP_ADDR", app.settings.serve.http).await?;
+    let grpc = bind_or_next(app, "GRPC_ADDR", app.settings.serve.grpc).await?;
+    serve::start_on(app, http, grpc).await
+}
+
+async fn bind_or_next(
+    app: &App,
+    setting: &str,
+    address: Option<SocketAddr>,
+) -> anyhow::Result<Option<TcpListener>> {
+    match serve::bind(setting, address).await {
+        Err(error) if is_default(&app.settings, setting) => {
+            println!("{error}; taking a free port instead.");
+            let free = address.map(|address| SocketAddr::new(address.ip(), 0));
+            serve::bind(setting, free).await
+        }
+        bound => bound,
+    }
+}
+
+fn say_where(app: &App, servers: &Servers) {
+    if let Some(address) = servers.http {
+        println!("Page:  http://{address}");
+    }
+    if let Some(address) = servers.grpc {
+        let scheme = if app.settings.serve.grpc_tls.is_some() { "TLS" } else { "plaintext" };
+        println!("gRPC:  {address} ({scheme}; scoring, OTLP logs, reflection)");
+    }
+    println!("Ctrl-C ends it.\n");
 }

@@ -136,7 +136,10 @@ async fn run_until_stopped(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 /// Loads the model; with `WAIT_FOR_MODEL` a missing or damaged one is waited for.
-async fn load_model(app: &App) -> anyhow::Result<()> {
+///
+/// # Errors
+/// The file cannot be used.
+pub async fn load_model(app: &App) -> anyhow::Result<()> {
     let Some(file) = app.model_file.clone() else { return Ok(()) };
     let reading = Arc::clone(&file);
     match tokio::task::spawn_blocking(move || reading.reload()).await? {

@@ -59,6 +59,8 @@ pub enum Input {
     Stdin,
     /// OTLP over gRPC alone.
     Otlp,
+    /// The built-in simulator, in `scorer demo` only.
+    Simulator,
 }
 
 impl fmt::Display for Input {
@@ -68,6 +70,7 @@ impl fmt::Display for Input {
             Self::File(path) => write!(f, "file:{path}"),
             Self::Stdin => f.write_str("stdin"),
             Self::Otlp => f.write_str("otlp"),
+            Self::Simulator => f.write_str("simulator"),
         }
     }
 }

@@ -54,14 +54,17 @@ pub fn start(app: &App) -> anyhow::Result<Vec<Running>> {
             Input::Kafka => running.push(kafka::start(app)?),
             Input::File(pattern) => running.push(file::start(app, pattern)?),
             Input::Stdin => running.push(stdin::start(app)?),
-            Input::Otlp => {}
+            Input::Otlp | Input::Simulator => {}
         }
     }
     Ok(running)
 }
 
 /// Runs a source on a thread of its own.
-fn spawn(
+///
+/// # Errors
+/// The thread cannot be started.
+pub fn spawn(
     name: String,
     work: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) -> anyhow::Result<Running> {

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::{HeaderValue, Response};
-use engine::decode::Decoder;
 use proto::v1::scoring_service_server::{SERVICE_NAME, ScoringServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -47,13 +46,7 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let settings = &app.settings;
     let limit = settings.serve.grpc_max_message_bytes;
     let guard = TokenCheck::new(settings.serve.grpc_token.as_ref());
-    let scoring = Scoring::new(
-        app.model.clone(),
-        app.model_file.clone(),
-        Decoder::new(settings.decode.clone()),
-        settings.decode.limits,
-        app.stop.clone(),
-    );
+    let scoring = Scoring::new(app.model.clone(), app.model_file.clone(), settings, app.stop.clone());
     let scoring = ScoringServiceServer::new(scoring)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)

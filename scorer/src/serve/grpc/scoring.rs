@@ -7,6 +7,7 @@ use std::sync::Arc;
 use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
 use engine::event::{EventTime, Limits, LogEvent};
 use engine::model::Scratch;
+use engine::redact::Redactor;
 use futures_util::{Stream, StreamExt, stream};
 use proto::v1;
 use proto::v1::line::Content;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::convert;
+use crate::config::Settings;
 use crate::live::{LiveModel, Loaded, ModelFile};
 
 /// Most lines of one batch: a message of the largest size could otherwise hold millions of empty ones.
@@ -32,6 +34,7 @@ pub struct Scoring {
     file: Option<Arc<ModelFile>>,
     decoder: Decoder,
     limits: Limits,
+    redactor: Redactor,
     stop: CancellationToken,
     batches: Arc<Semaphore>,
 }
@@ -41,12 +44,19 @@ impl Scoring {
     pub fn new(
         live: LiveModel,
         file: Option<Arc<ModelFile>>,
-        decoder: Decoder,
-        limits: Limits,
+        settings: &Settings,
         stop: CancellationToken,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { live, file, decoder, limits, stop, batches: Arc::new(Semaphore::new(cores)) }
+        Self {
+            live,
+            file,
+            decoder: Decoder::new(settings.decode.clone()),
+            limits: settings.decode.limits,
+            redactor: settings.redactor.clone(),
+            stop,
+            batches: Arc::new(Semaphore::new(cores)),
+        }
     }
 
     fn model(&self) -> Result<Arc<Loaded>, Status> {
@@ -78,6 +88,9 @@ impl Scoring {
                 }
                 events.push(event);
             }
+        }
+        for event in &mut events {
+            self.redactor.redact(event);
         }
         Ok(events)
     }
