@@ -39,7 +39,8 @@ pub mod line {
     /// What to score. Required.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Content {
-        /// A record as text: JSON, logfmt, syslog, access log, plain text and so on. The shape is found by itself.
+        /// A record as text: JSON, logfmt, syslog, access log, plain text and so on. The shape is found by itself,
+        /// unless the server has INPUT_FORMAT set.
         #[prost(string, tag = "1")]
         Text(::prost::alloc::string::String),
         /// The same as bytes, also for records that are not text.
@@ -69,7 +70,7 @@ pub struct Reason {
 /// One scored event.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ScoredEvent {
-    /// The event as it was decoded, so that a client sees what was understood.
+    /// The event as it was decoded, with secrets taken out, so that a client sees what was understood.
     #[prost(message, optional, tag = "1")]
     pub event: ::core::option::Option<LogEvent>,
     /// In \[0, 1\], greater is odder.
