@@ -6,4 +6,5 @@ mod artifact;
 mod decode;
 mod events;
 mod forest;
+mod fuzz_corpus;
 mod model;
