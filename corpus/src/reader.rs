@@ -1,9 +1,11 @@
 //! Inputs in, batches of events out, each event with the input and line it came from.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use engine::decode::csv::CsvHeader;
+use engine::decode::multiline::{JoinSettings, Joined, Joiner};
 use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
 use engine::event::{EventTime, LogEvent};
 
@@ -44,8 +46,16 @@ pub struct Batch {
 }
 
 enum Records {
-    Lines { lines: Lines, first: Option<Line> },
+    Lines { lines: Lines, first: Option<Line>, joiner: Joiner<u64>, ready: VecDeque<Ready> },
     Csv { rows: Rows, header: CsvHeader, parser: csv::ByteRecord },
+}
+
+/// What was read and waits to be decoded.
+enum Ready {
+    /// A whole record, joined from its lines.
+    Record(Joined<u64>),
+    /// A line that is longer than allowed.
+    TooLong(Line),
 }
 
 struct Open {
@@ -150,14 +160,14 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
         }
     }
     let open = |records| Open { name: input.name(), time: input.transport_time(options.now), records };
-    let Some(line) = first else { return Ok(open(Records::Lines { lines, first: None })) };
+    let Some(line) = first else { return Ok(open(text(lines, None))) };
     match CsvHeader::parse(&line.bytes, &options.decoder) {
         Ok(header) if input.is_named_csv() || looks_like_header(&header, &options.decoder) => {
             let rows = Rows::new(lines, None, max_bytes);
             Ok(open(Records::Csv { rows, header, parser: csv::ByteRecord::new() }))
         }
         Err(error) if input.is_named_csv() => Err(CorpusError::Header { name: input.name(), error }),
-        _ => Ok(open(Records::Lines { lines, first: Some(line) })),
+        _ => Ok(open(text(lines, Some(line)))),
     }
 }
 
@@ -208,20 +218,15 @@ fn next_record(
 ) -> std::io::Result<Decoded> {
     let context = RecordContext { transport_time: time, service: None };
     match records {
-        Records::Lines { lines, first } => {
-            let next = match first.take() {
-                Some(line) => Some(line),
-                None => lines.next()?,
-            };
-            Ok(next.map(|line| {
-                let result = if line.is_cut() {
+        Records::Lines { lines, first, joiner, ready } => {
+            while ready.is_empty() && read_line(lines, first, joiner, ready)? {}
+            Ok(ready.pop_front().map(|next| match next {
+                Ready::Record(joined) => (joined.first, decoder.decode(&joined.record, context, out)),
+                Ready::TooLong(line) => {
                     let limit = decoder.settings().limits.max_line_bytes;
                     let detail = format!("the line has {} bytes, at most {limit} are allowed", line.length);
-                    Err(Rejected { reason: RejectReason::TooLong, detail })
-                } else {
-                    decoder.decode(&line.bytes, context, out)
-                };
-                (line.number, result)
+                    (line.number, Err(Rejected { reason: RejectReason::TooLong, detail }))
+                }
             }))
         }
         Records::Csv { rows, header, parser } => {
@@ -240,6 +245,37 @@ fn next_record(
             Ok(Some((row.number, decoded)))
         }
     }
+}
+
+fn text(lines: Lines, first: Option<Line>) -> Records {
+    Records::Lines { lines, first, joiner: Joiner::new(JoinSettings::default()), ready: VecDeque::new() }
+}
+
+/// Reads one line; records that it completes go to `ready`. False at the end, when all is in `ready`.
+fn read_line(
+    lines: &mut Lines,
+    first: &mut Option<Line>,
+    joiner: &mut Joiner<u64>,
+    ready: &mut VecDeque<Ready>,
+) -> std::io::Result<bool> {
+    let line = match first.take() {
+        Some(line) => Some(line),
+        None => lines.next()?,
+    };
+    let (mut whole, more) = (Vec::new(), line.is_some());
+    // A recorded log knows no silence, so the clock of the joiner stands still.
+    let now = EventTime::default();
+    match line {
+        Some(line) if line.is_cut() => {
+            joiner.flush(&mut whole);
+            ready.extend(whole.drain(..).map(Ready::Record));
+            ready.push_back(Ready::TooLong(line));
+        }
+        Some(line) => joiner.push("", &line.bytes, line.number, now, &mut whole),
+        None => joiner.flush(&mut whole),
+    }
+    ready.extend(whole.into_iter().map(Ready::Record));
+    Ok(more)
 }
 
 /// Splits one row at its commas and takes the quotes off.

@@ -163,7 +163,7 @@ fn text(
         colours.bold(&format!("{:.3}", score.score))
     )?;
     writeln!(out, "           odder than {:.2} % of the training lines", score.percentile)?;
-    writeln!(out, "why        {}", reasons_in_words(explanation, rows, false))?;
+    writeln!(out, "why        {}", reasons_in_words(&event.message, explanation, rows, false))?;
     if !explanation.reasons.is_empty() {
         writeln!(out, "           {:>12}  {:>11}  reason", "contribution", "in training")?;
     }

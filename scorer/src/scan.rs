@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use corpus::{Batch, Input, MAX_SPOOL_BYTES, Options, Reader, Rejects, expand, spool};
 use engine::decode::Decoder;
-use engine::event::EventTime;
+use engine::event::{EventTime, TimeSource};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Flags, Reading, Settings};
@@ -169,8 +169,10 @@ fn pass(
             let verdict = judge.score(event, &mut scratch);
             counts.events += 1;
             counts.anomalies += u64::from(verdict.anomaly);
-            let (first, last) = counts.span.unwrap_or((event.timestamp, event.timestamp));
-            counts.span = Some((first.min(event.timestamp), last.max(event.timestamp)));
+            if event.time_source == TimeSource::Record {
+                let (first, last) = counts.span.unwrap_or((event.timestamp, event.timestamp));
+                counts.span = Some((first.min(event.timestamp), last.max(event.timestamp)));
+            }
             printer.take(judge, event, *place, verdict, &mut scratch, &mut out)?;
         }
         if streams {

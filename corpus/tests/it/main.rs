@@ -73,6 +73,15 @@ fn json_lines_and_text_need_no_name_and_no_setting() {
 }
 
 #[test]
+fn a_stack_trace_is_one_event_at_its_first_line() {
+    let text = "2026-01-05 00:00:01,978 ERROR [main] org.example.App: failed\njava.lang.IllegalStateException: no\n\tat org.example.App.run(App.java:7)\n2026-01-05 00:00:02,000 INFO [main] org.example.App: stopped\n";
+    let (events, places, rejects) = read_bytes("app.log", text.as_bytes()).unwrap();
+    assert_eq!(events.len(), 2, "{events:?}");
+    assert!(events[0].message.contains("App.java:7"), "{:?}", events[0]);
+    assert_eq!((places[0].line, places[1].line, rejects.total()), (1, 4, 0));
+}
+
+#[test]
 fn a_byte_order_mark_is_no_part_of_the_first_column() {
     let (events, ..) = read_bytes("x.csv", format!("\u{feff}{CSV}").as_bytes()).unwrap();
     assert_eq!(events.len(), 3);

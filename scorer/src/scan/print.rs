@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use corpus::{Oddest, Place};
-use engine::event::LogEvent;
+use engine::event::{LogEvent, TimeSource};
 use engine::model::{Reason, Scratch};
 use serde::Serialize;
 
@@ -94,7 +94,7 @@ impl Printer {
             }
             Style::Live if verdict.anomaly => {
                 let explanation = judge.explain(event, scratch);
-                let why = reasons_in_words(&explanation, judge.rows(), judge.on_itself);
+                let why = reasons_in_words(&event.message, &explanation, judge.rows(), judge.on_itself);
                 let text =
                     marked(&shown(&event.message, SHOWN_CHARACTERS), &odd_words(&explanation), self.colours);
                 writeln!(
@@ -183,16 +183,17 @@ fn summary(
 }
 
 fn head(event: &LogEvent, place: Place, score: f64, colours: Colours) -> String {
+    let mut parts = vec![colours.bold(&format!("{score:.3}")), format!("line {}", place.line)];
+    if event.time_source == TimeSource::Record {
+        parts.push(colours.dim(&event.timestamp.to_string()));
+    }
     let level = event.level.map_or("", |level| level.as_str());
     let about: Vec<&str> =
         [level, event.service.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
-    format!(
-        "{}  line {}  {}  {}",
-        colours.bold(&format!("{score:.3}")),
-        place.line,
-        colours.dim(&event.timestamp.to_string()),
-        shown(&about.join(" "), 80)
-    )
+    if !about.is_empty() {
+        parts.push(shown(&about.join(" "), 80));
+    }
+    parts.join("  ")
 }
 
 fn print_kind(kind: &Kind, judge: &Judge, colours: Colours, out: &mut impl Write) -> io::Result<()> {
@@ -200,7 +201,11 @@ fn print_kind(kind: &Kind, judge: &Judge, colours: Colours, out: &mut impl Write
     writeln!(out, "{}", head(&kept.event, kept.place, kept.score, colours))?;
     let text = shown(&kept.event.message, SHOWN_CHARACTERS);
     writeln!(out, "    {}", marked(&text, &odd_words(explanation), colours))?;
-    writeln!(out, "    why: {}", reasons_in_words(explanation, judge.rows(), judge.on_itself))?;
+    writeln!(
+        out,
+        "    why: {}",
+        reasons_in_words(&kept.event.message, explanation, judge.rows(), judge.on_itself)
+    )?;
     if let Some(nearest) = &explanation.nearest_pattern {
         writeln!(out, "    usual: {}", colours.dim(&shown(nearest, SHOWN_CHARACTERS)))?;
     }

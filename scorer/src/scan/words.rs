@@ -67,11 +67,10 @@ const LEAST_SHARE: f64 = 0.08;
 const MOST_WORDS: usize = 5;
 /// Words that many times as frequent as the rarest one of the line add nothing to it.
 const LEAST_RARITY: u64 = 8;
-/// Words that say nothing alone; they are named only where nothing else is.
+/// Words that say nothing alone.
 const FUNCTION_WORDS: &[&str] = &[
-    "a", "an", "and", "any", "are", "as", "at", "be", "by", "for", "from", "has", "have", "if", "in", "into",
-    "is", "it", "more", "no", "not", "of", "on", "or", "so", "that", "the", "this", "to", "too", "was",
-    "will", "with",
+    "and", "any", "are", "can", "did", "for", "from", "has", "have", "into", "its", "more", "not", "that",
+    "the", "this", "too", "was", "will", "with",
 ];
 
 /// Words of the line that are worth marking in it.
@@ -87,7 +86,7 @@ fn worth_telling(explanation: &Explanation) -> Vec<&Reason> {
     let most = explanation.reasons.iter().map(|reason| reason.contribution).fold(0.0, f64::max);
     let told = explanation.reasons.iter().filter(|reason| reason.contribution >= most * LEAST_SHARE);
     let told: Vec<&Reason> = told.take(MOST_WORDS).collect();
-    let is_word = |reason: &Reason| reason.kind == ReasonKind::RareWord && !is_function_word(&reason.word);
+    let is_word = |reason: &Reason| reason.kind == ReasonKind::RareWord && says_something(&reason.word);
     let Some(rarest) = told.iter().filter(|reason| is_word(reason)).map(|reason| reason.seen).min() else {
         return told;
     };
@@ -97,15 +96,19 @@ fn worth_telling(explanation: &Explanation) -> Vec<&Reason> {
     told.into_iter().filter(tells).collect()
 }
 
-fn is_function_word(word: &str) -> bool {
-    FUNCTION_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
+/// Numbers, ids, single syllables and function words say little to a person; they are named where nothing else is.
+fn says_something(word: &str) -> bool {
+    word.chars().count() > 2
+        && !word.chars().any(|letter| letter.is_ascii_digit())
+        && !FUNCTION_WORDS.iter().any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// Why a line is odd, as a person would say it. `rows` are the training lines; `on_itself` says that the line was
-/// one of them, so that a word seen once was seen here alone.
-pub fn reasons_in_words(explanation: &Explanation, rows: u64, on_itself: bool) -> String {
+/// one of them, so that a word seen once was seen here alone. Words are named in the order of `text`.
+pub fn reasons_in_words(text: &str, explanation: &Explanation, rows: u64, on_itself: bool) -> String {
     let own = u64::from(on_itself);
-    let told = worth_telling(explanation);
+    let mut told = worth_telling(explanation);
+    told.sort_by_key(|reason| text.find(&reason.word).unwrap_or(usize::MAX));
     let mut parts: Vec<String> = Vec::new();
     let mut by_seen: Vec<(u64, Vec<&str>)> = Vec::new();
     for reason in told.iter().filter(|reason| reason.kind == ReasonKind::RareWord) {
@@ -234,7 +237,7 @@ mod tests {
             (1, false, "'TLB' and 'parity' are in 1 of 2,000 training lines; level FATAL"),
         ];
         for (seen, on_itself, words) in told {
-            assert_eq!(reasons_in_words(&of(seen), 2_000, on_itself), words);
+            assert_eq!(reasons_in_words("TLB parity error", &of(seen), 2_000, on_itself), words);
         }
     }
 
@@ -247,7 +250,7 @@ mod tests {
             (ReasonKind::RareWord, "Connection", 2.0, 400),
         ]);
         assert_eq!(
-            reasons_in_words(&reasons, 2_000, true),
+            reasons_in_words("socket on Unreachable Connection", &reasons, 2_000, true),
             "'Unreachable' is in no other line; 'socket' is in 2 other lines of 2,000"
         );
         assert_eq!(odd_words(&reasons), ["socket", "Unreachable"]);
@@ -256,8 +259,11 @@ mod tests {
     #[test]
     fn a_line_without_rare_words_is_told_by_its_pattern() {
         let only = explanation(&[(ReasonKind::RarePattern, "a <num>", 1.0, 1)]);
-        assert_eq!(reasons_in_words(&only, 10, true), "no other line reads like this");
-        assert_eq!(reasons_in_words(&explanation(&[]), 10, true), "many small oddities, none of them alone");
+        assert_eq!(reasons_in_words("", &only, 10, true), "no other line reads like this");
+        assert_eq!(
+            reasons_in_words("", &explanation(&[]), 10, true),
+            "many small oddities, none of them alone"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod files;
 mod kafka;
 mod readme;
 mod rig;
+mod scan;
 mod settings;
 mod shippers;
 mod stdin;
