@@ -9,5 +9,5 @@ mod rig;
 mod scan;
 mod settings;
 mod shippers;
+mod soak;
 mod stdin;
-mod support;

@@ -200,6 +200,11 @@ impl Scorer {
         (self.metric("isolog_lines_scored_total") + self.metric("isolog_lines_rejected_total")) as usize
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its log.
     pub fn log(&self) -> String {
         self.process.output().unwrap()

@@ -9,7 +9,7 @@ use testkit::kafka::Broker;
 use testkit::rsyslog::Daemon;
 use testkit::workdir::Workdir;
 
-use crate::support::{LIMIT, Scorer};
+use crate::rig::{LIMIT, Scorer};
 
 /// Time, level, service and message.
 type Read = [String; 4];
@@ -30,7 +30,8 @@ impl Watch {
         let flags = ["--kafka-bootstrap-servers", broker.bootstrap(), "--log-topic", &topic];
         let group = ["--kafka-group-id", &topic, "--anomaly-topic", &anomalies];
         let all = ["--anomaly-score-threshold", "0"];
-        let scorer = Scorer::start(&[flags.as_slice(), &group, &all].concat()).unwrap();
+        let mut scorer = Scorer::start(name, &[flags.as_slice(), &group, &all].concat());
+        scorer.wait_ready();
         Self { broker, topic, anomalies, scorer }
     }
 
@@ -39,7 +40,7 @@ impl Watch {
         let found = self.broker.read_at_least(&self.anomalies, count, LIMIT).unwrap_or_else(|error| {
             let shipped: Vec<String> =
                 self.broker.read_all(&self.topic).unwrap().iter().map(|r| r.text()).collect();
-            panic!("{error:#}\nshipped: {shipped:#?}\nscorer:\n{}", self.scorer.output())
+            panic!("{error:#}\nshipped: {shipped:#?}\nscorer:\n{}", self.scorer.log())
         });
         found.iter().map(|record| line(&record.json().unwrap())).collect()
     }
