@@ -85,7 +85,7 @@ impl CsvHeader {
             return Err(HeaderError::Twice { name: pair[0].clone() });
         }
         let names = &decoder.names;
-        if !columns.iter().any(|column| names.message.holds(column)) {
+        if !columns.iter().any(|column| names.message.rank(column).is_some()) {
             let header: String = columns.join(",").chars().take(200).collect();
             let known: Vec<_> = names.message.iter().collect();
             return Err(HeaderError::NoMessage { header, known: known.join(", ") });
@@ -144,7 +144,7 @@ impl Decoder {
         if fields.is_empty() {
             return Err(Rejected::new(RejectReason::Empty, "every column of the row is empty"));
         }
-        if !fields.iter().any(|field| self.names.message.holds(&field.name)) {
+        if !fields.iter().any(|field| self.names.message.rank(&field.name).is_some()) {
             return Err(Rejected::new(RejectReason::NoMessage, "the message column of the row is empty"));
         }
         fields::event(fields, fields::Given::default(), &Scope::new(self, context))

@@ -78,12 +78,14 @@ struct Parts {
 
 /// The fields with the given names that are not blank, in the order of the list.
 fn hits<'f>(fields: &'f [Field<'_>], names: &'f Names) -> impl Iterator<Item = usize> + 'f {
-    names.iter().enumerate().flat_map(move |(rank, _)| {
-        fields
-            .iter()
-            .position(move |field| names.is(rank, &field.name))
-            .filter(|index| !fields[*index].value.is_blank())
-    })
+    let next = |after: Option<(usize, usize)>| {
+        let listed = fields.iter().enumerate().filter_map(|(index, field)| {
+            let place = (names.rank(&field.name)?, index);
+            (after.is_none_or(|after| place > after) && !field.value.is_blank()).then_some(place)
+        });
+        listed.min()
+    };
+    std::iter::successors(next(None), move |place| next(Some(*place))).map(|(_, index)| index)
 }
 
 fn first<'f>(fields: &'f [Field<'_>], names: &'f Names) -> Option<usize> {
@@ -292,7 +294,7 @@ fn unwrap<'a>(mut fields: Vec<Field<'a>>, scope: &Scope<'_>) -> Result<Vec<Field
 fn drop_connect_schema(fields: &mut Vec<Field<'_>>) {
     let is_payload = |field: &Field<'_>| field.name == "payload" || field.name.starts_with("payload.");
     let is_schema = |field: &Field<'_>| field.name == "schema" || field.name.starts_with("schema.");
-    if fields.first().is_some_and(|field| is_schema(field)) && fields.iter().any(is_payload) {
+    if fields.first().is_some_and(is_schema) && fields.iter().any(is_payload) {
         fields.retain(|field| !is_schema(field));
     }
 }

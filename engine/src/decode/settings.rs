@@ -125,29 +125,35 @@ pub struct DecodeSettings {
 
 /// A list of names, ready to be looked up.
 #[derive(Clone, Debug)]
-pub(super) struct Names(Vec<(Box<str>, bool)>);
+pub(super) struct Names {
+    /// Each name, and whether it matches exactly.
+    listed: Vec<(Box<str>, bool)>,
+    /// The lengths that occur, one bit each, the last for all from 63 on.
+    lengths: u64,
+}
 
 impl Names {
     fn new(list: &[String]) -> Self {
         let exact = |name: &String| name.bytes().any(|byte| byte.is_ascii_uppercase());
-        Self(list.iter().map(|name| (name.as_str().into(), exact(name))).collect())
+        Self {
+            listed: list.iter().map(|name| (name.as_str().into(), exact(name))).collect(),
+            lengths: list.iter().fold(0, |lengths, name| lengths | 1 << name.len().min(63)),
+        }
     }
 
-    /// Whether a field's name is the one at `rank` of the list.
-    pub(super) fn is(&self, rank: usize, name: &str) -> bool {
-        self.0.get(rank).is_some_and(|(listed, exact)| {
+    /// The place of a field's name in the list.
+    pub(super) fn rank(&self, name: &str) -> Option<usize> {
+        if self.lengths & 1 << name.len().min(63) == 0 {
+            return None;
+        }
+        self.listed.iter().position(|(listed, exact)| {
             listed.len() == name.len()
                 && if *exact { **listed == *name } else { listed.eq_ignore_ascii_case(name) }
         })
     }
 
-    /// Whether the list holds a field's name.
-    pub(super) fn holds(&self, name: &str) -> bool {
-        (0..self.0.len()).any(|rank| self.is(rank, name))
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| &**name)
+        self.listed.iter().map(|(name, _)| &**name)
     }
 }
 

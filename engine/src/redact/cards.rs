@@ -51,7 +51,7 @@ impl Run {
                 run.count += 1;
                 at += 1;
                 run.end = at;
-            } else if matches!(byte, b' ' | b'-') && run.count % 4 == 0 && run.count < MOST {
+            } else if matches!(byte, b' ' | b'-') && run.count.is_multiple_of(4) && run.count < MOST {
                 at += 1;
             } else {
                 break;
@@ -90,5 +90,5 @@ fn luhn(digits: &[u8]) -> bool {
             (_, digit) => digit * 2 / 10 + digit * 2 % 10,
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }

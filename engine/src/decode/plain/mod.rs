@@ -2,6 +2,7 @@
 //! Spring Boot, Rust's and Go's loggers, databases), the rest is the message. Takes whatever no other shape took.
 
 mod head;
+mod words;
 
 use super::fields;
 use super::json::reader;
@@ -69,7 +70,7 @@ fn logger_at_the_end(message: &str) -> (&str, Option<&str>) {
     let found = message.strip_suffix(')').and_then(|rest| rest.rsplit_once(" ("));
     match found {
         Some((before, logger))
-            if logger.matches('.').count() > 1 && head::is_component(logger) && !before.contains('\n') =>
+            if logger.matches('.').count() > 1 && words::is_component(logger) && !before.contains('\n') =>
         {
             (before.trim_end(), Some(logger))
         }

@@ -145,7 +145,7 @@ impl<'a> Cursor<'a> {
                 ahead.at += 1;
                 let hours = ahead.number(2, 2)?;
                 let colon = ahead.eat(b':');
-                let minutes = if colon || !spaced && ahead.digit_run() == 2 || spaced {
+                let minutes = if colon || spaced || ahead.digit_run() == 2 {
                     ahead.number(2, 2)?
                 } else {
                     0
