@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use corpus::ModelFileError;
+use engine::model::train::TrainParams;
 use engine::model::{Contamination, Model, Threshold};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -60,10 +61,14 @@ impl Loaded {
     }
 }
 
+/// What the provenance says; where it says nothing, the trainer's default.
 fn trained_contamination(written: &str) -> Contamination {
-    match written.trim().parse::<f64>() {
-        Ok(share) if share > 0.0 && share <= 0.5 => Contamination::Share(share),
-        _ => Contamination::Auto,
+    match written.trim() {
+        "auto" => Contamination::Auto,
+        share => match share.parse::<f64>() {
+            Ok(share) if share > 0.0 && share <= 0.5 => Contamination::Share(share),
+            _ => TrainParams::default().contamination,
+        },
     }
 }
 

@@ -63,11 +63,11 @@ pub async fn start_on(
     if let Some(listener) = grpc {
         let tls = app.settings.serve.grpc_tls.is_some();
         servers.tasks.spawn(grpc::server(app, listener).await?);
-        tracing::info!(address = ?servers.grpc, tls, "gRPC and OTLP are served");
+        tracing::info!(address = servers.grpc.map(tracing::field::display), tls, "gRPC and OTLP are served");
     }
     if let Some(listener) = http {
         servers.tasks.spawn(http::server(app.clone(), listener));
-        tracing::info!(address = ?servers.http, "HTTP is served");
+        tracing::info!(address = servers.http.map(tracing::field::display), "HTTP is served");
     }
     Ok(servers)
 }

@@ -143,7 +143,10 @@ pub fn bad_records() -> Vec<Vec<u8>> {
 /// A `scorer run` with a directory of its own.
 pub struct Scorer {
     process: Process,
-    http: SocketAddr,
+    /// Where it answers HTTP.
+    pub http: SocketAddr,
+    /// Where it answers gRPC.
+    pub grpc: SocketAddr,
     /// Its directory.
     pub folder: Workdir,
 }
@@ -152,16 +155,17 @@ impl Scorer {
     /// Starts it with the test's model; `arguments` win. Returns before it is ready.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
         let folder = Workdir::create(name).unwrap();
-        let http: SocketAddr = ([127, 0, 0, 1], testkit::free_port().unwrap()).into();
-        let address = http.to_string();
+        let free = || SocketAddr::from(([127, 0, 0, 1], testkit::free_port().unwrap()));
+        let (http, grpc) = (free(), free());
+        let (http_text, grpc_text) = (http.to_string(), grpc.to_string());
         let model = model().display().to_string();
-        let mut all = vec!["run", "--http-addr", &address, "--grpc-addr", ""];
+        let mut all = vec!["run", "--http-addr", &http_text, "--grpc-addr", &grpc_text];
         if !arguments.contains(&"--model-path") {
             all.extend(["--model-path", &model]);
         }
         all.extend(arguments);
         let process = Process::spawn(name, SCORER, all, &folder.path().join("scorer.log")).unwrap();
-        Self { process, http, folder }
+        Self { process, http, grpc, folder }
     }
 
     /// Waits until `/readyz` is green.

@@ -72,7 +72,16 @@ async function pollStatus() {
   }
 }
 
-/// Marks the odd words of a text, each as a text node in an element of its own.
+const LETTER = /[\p{L}\p{N}]/u;
+
+// Where a word begins in a text, from a place on; -1 where it does not.
+function wordAt(text, word, from) {
+  let found = text.indexOf(word, from);
+  while (found > 0 && LETTER.test(text[found - 1])) found = text.indexOf(word, found + 1);
+  return found;
+}
+
+// Marks the odd words of a text, each as a text node in an element of its own.
 function marked(text, words) {
   const box = element("div", "message");
   const lower = text.toLowerCase();
@@ -81,7 +90,7 @@ function marked(text, words) {
     let next = -1;
     let length = 0;
     for (const word of words) {
-      const found = lower.indexOf(word, at);
+      const found = wordAt(lower, word, at);
       if (found >= 0 && (next < 0 || found < next || (found === next && word.length > length))) {
         next = found;
         length = word.length;
@@ -108,7 +117,7 @@ function why(record) {
     else box.append(element("b", "", reason.word), ` ${times(reason.seen)}`);
   });
   if (record.nearest_pattern) {
-    box.append(element("br"), "nearest usual line: ", element("span", "usual", record.nearest_pattern));
+    box.append(element("br"), "nearest usual line:", element("span", "usual", record.nearest_pattern));
   }
   return box;
 }
