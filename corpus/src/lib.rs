@@ -9,6 +9,7 @@ mod oddest;
 mod reader;
 mod rejects;
 mod rows;
+mod split;
 mod spool;
 
 pub use error::CorpusError;

@@ -11,6 +11,7 @@ use engine::event::{EventTime, LogEvent};
 
 use crate::lines::{Line, Lines};
 use crate::rows::Rows;
+use crate::split::Splitter;
 use crate::{CorpusError, Input, Rejects};
 
 /// Events of one batch at most.
@@ -47,7 +48,7 @@ pub struct Batch {
 
 enum Records {
     Lines { lines: Lines, first: Option<Line>, joiner: Joiner<u64>, ready: VecDeque<Ready> },
-    Csv { rows: Rows, header: CsvHeader, parser: csv::ByteRecord },
+    Csv { rows: Rows, header: CsvHeader, splitter: Splitter },
 }
 
 /// What was read and waits to be decoded.
@@ -164,7 +165,7 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
     match CsvHeader::parse(&line.bytes, &options.decoder) {
         Ok(header) if input.is_named_csv() || looks_like_header(&header, &options.decoder) => {
             let rows = Rows::new(lines, None, max_bytes);
-            Ok(open(Records::Csv { rows, header, parser: csv::ByteRecord::new() }))
+            Ok(open(Records::Csv { rows, header, splitter: Splitter::new() }))
         }
         Err(error) if input.is_named_csv() => Err(CorpusError::Header { name: input.name(), error }),
         _ => Ok(open(text(lines, Some(line)))),
@@ -203,9 +204,7 @@ pub fn decode_csv_line(
     context: RecordContext<'_>,
 ) -> Result<LogEvent, Rejected> {
     let row = crate::rows::single(line)?;
-    let mut parser = csv::ByteRecord::new();
-    split(row, &mut parser)?;
-    decoder.decode_row(header, parser.iter(), context)
+    decoder.decode_row(header, Splitter::new().split(row)?, context)
 }
 
 type Decoded = Option<(u64, Result<(), Rejected>)>;
@@ -229,7 +228,7 @@ fn next_record(
                 }
             }))
         }
-        Records::Csv { rows, header, parser } => {
+        Records::Csv { rows, header, splitter } => {
             let Some(row) = rows.next()? else { return Ok(None) };
             let decoded = row.bytes.and_then(|bytes| {
                 if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -238,8 +237,7 @@ fn next_record(
                         detail: "the line is blank".to_owned(),
                     });
                 }
-                split(&bytes, parser)?;
-                out.push(decoder.decode_row(header, parser.iter(), context)?);
+                out.push(decoder.decode_row(header, splitter.split(&bytes)?, context)?);
                 Ok(())
             });
             Ok(Some((row.number, decoded)))
@@ -276,17 +274,4 @@ fn read_line(
     }
     ready.extend(whole.into_iter().map(Ready::Record));
     Ok(more)
-}
-
-/// Splits one row at its commas and takes the quotes off.
-fn split(bytes: &[u8], record: &mut csv::ByteRecord) -> Result<(), Rejected> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .buffer_capacity(bytes.len().max(1))
-        .from_reader(bytes);
-    match reader.read_byte_record(record) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Rejected { reason: RejectReason::Malformed, detail: error.to_string() }),
-    }
 }
