@@ -81,7 +81,9 @@ fn logger_at_the_end(message: &str) -> (&str, Option<&str>) {
 /// A level that the message itself begins with, as in `error: no such user`; the text keeps it.
 pub(super) fn level_of_message(message: &str) -> Option<Level> {
     let word = message.split([':', ' ']).next().unwrap_or_default();
-    message[word.len()..].starts_with(':').then(|| level::from_word(word)).flatten()
+    // `audit: …` and `config: …` are more often components than levels.
+    let is_level = !["audit", "config", "note", "fine"].iter().any(|other| word.eq_ignore_ascii_case(other));
+    (is_level && message[word.len()..].starts_with(':')).then(|| level::from_word(word)).flatten()
 }
 
 /// Reads the message of a record that names no level as a line of its own, as log shippers leave it. What the line

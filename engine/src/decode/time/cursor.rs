@@ -145,11 +145,8 @@ impl<'a> Cursor<'a> {
                 ahead.at += 1;
                 let hours = ahead.number(2, 2)?;
                 let colon = ahead.eat(b':');
-                let minutes = if colon || spaced || ahead.digit_run() == 2 {
-                    ahead.number(2, 2)?
-                } else {
-                    0
-                };
+                let minutes =
+                    if colon || spaced || ahead.digit_run() == 2 { ahead.number(2, 2)? } else { 0 };
                 if hours > 18 || minutes > 59 {
                     return None;
                 }
