@@ -223,3 +223,96 @@ impl AnomalyFeed {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use engine::event::EventTime;
+    use engine::model::ReasonKind;
+    use serde_json::Value;
+
+    use super::*;
+
+    const DOCUMENT: &str = include_str!("../../docs/anomaly-record.md");
+
+    fn record(origin: &Origin) -> AnomalyRecord {
+        let reason = Reason { kind: ReasonKind::RareWord, word: "w".to_owned(), contribution: 1.0, seen: 0 };
+        AnomalyRecord {
+            schema: SCHEMA,
+            id: FindingId::of_record(ODD_LINE, origin.coordinates(), EventTime::default(), 0, b"x"),
+            detector: ODD_LINE,
+            service: "billing".to_owned(),
+            level: Some("ERROR"),
+            severity: "info",
+            timestamp: EventTime::default().to_string(),
+            score: 0.9,
+            percentile: 99.0,
+            forest: 0.6,
+            surprisal: 7.0,
+            threshold: 0.5,
+            message: "x".to_owned(),
+            message_cut: false,
+            reasons: vec![reason],
+            pattern: "x".to_owned(),
+            pattern_seen: 0,
+            nearest_pattern: None,
+            source: SourceField::from(origin),
+            model: "d".to_owned(),
+        }
+    }
+
+    fn origins() -> [Origin; 4] {
+        [
+            Origin::Kafka { cluster: "c".into(), topic: "t".into(), partition: 0, offset: 1 },
+            Origin::File { identity: "1:2".into(), path: "a.log".into(), offset: 3 },
+            Origin::Stdin { line: 1 },
+            Origin::Pushed,
+        ]
+    }
+
+    fn fields(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                for (name, inner) in object {
+                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    out.insert(path.clone());
+                    fields(&path, inner, out);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| fields(&format!("{prefix}[]"), item, out)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_document_lists_exactly_the_fields_of_a_record() {
+        let mut written = BTreeSet::new();
+        for origin in origins() {
+            let outgoing = record(&origin).outgoing().unwrap();
+            fields("", &serde_json::from_slice(&outgoing.json).unwrap(), &mut written);
+        }
+        let table = DOCUMENT.split("# The dead letter").next().unwrap();
+        let documented: BTreeSet<String> = table
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect();
+        assert_eq!(documented, written);
+        assert!(table.contains(&format!("now {SCHEMA} ")));
+    }
+
+    #[test]
+    fn the_key_is_the_service() {
+        assert_eq!(record(&Origin::Pushed).outgoing().unwrap().key, "billing");
+    }
+
+    #[test]
+    fn a_late_subscriber_still_gets_the_recent_ones() {
+        let feed = AnomalyFeed::default();
+        for line in 0..600 {
+            feed.publish(Arc::new(record(&Origin::Stdin { line })));
+        }
+        assert_eq!(feed.recent().len(), RECENT);
+        assert_eq!(feed.subscribe().try_recv().unwrap_err(), broadcast::error::TryRecvError::Empty);
+    }
+}

@@ -264,7 +264,7 @@ impl Scoring {
         match &record.body {
             Body::Decoded { event, .. } => out.push((**event).clone()),
             Body::Rejected { rejected, .. } => return Err(rejected.clone()),
-            Body::Raw(bytes) => {
+            Body::Raw(bytes) | Body::Joined { bytes, .. } => {
                 let context = RecordContext {
                     transport_time: record.transport_time,
                     service: record.service.as_deref(),

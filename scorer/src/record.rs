@@ -59,6 +59,13 @@ impl Origin {
 pub enum Body {
     /// Bytes still to be decoded.
     Raw(Bytes),
+    /// Bytes still to be decoded, joined from several lines.
+    Joined {
+        /// All lines.
+        bytes: Bytes,
+        /// Length of the first one: how many more were joined to it depends on when they came, and an id must not.
+        first_line: usize,
+    },
     /// An event that came decoded (OTLP), with the bytes that its id is made of.
     Decoded {
         /// The event.
@@ -76,10 +83,21 @@ pub enum Body {
 }
 
 impl Body {
-    /// The bytes that the id is made of and that a dead letter shows.
+    /// The bytes that were read and that a dead letter shows.
     pub fn bytes(&self) -> &Bytes {
         match self {
-            Self::Raw(bytes) | Self::Decoded { bytes, .. } | Self::Rejected { bytes, .. } => bytes,
+            Self::Raw(bytes)
+            | Self::Joined { bytes, .. }
+            | Self::Decoded { bytes, .. }
+            | Self::Rejected { bytes, .. } => bytes,
+        }
+    }
+
+    /// The bytes that the id is made of.
+    fn identifying_bytes(&self) -> &[u8] {
+        match self {
+            Self::Joined { bytes, first_line } => bytes.get(..*first_line).unwrap_or(bytes),
+            other => other.bytes(),
         }
     }
 }
@@ -105,7 +123,7 @@ impl Record {
             Origin::Kafka { .. } => self.transport_time,
             Origin::File { .. } | Origin::Stdin { .. } | Origin::Pushed => EventTime::default(),
         };
-        FindingId::of_record(detector, self.origin.coordinates(), time, index, self.body.bytes())
+        FindingId::of_record(detector, self.origin.coordinates(), time, index, self.body.identifying_bytes())
     }
 }
 

@@ -2,6 +2,8 @@
 //! mistakes are reported together. Opens no connection and no file but the config file.
 
 pub mod table;
+#[cfg(test)]
+mod tests;
 mod usable;
 mod written;
 
@@ -11,6 +13,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use engine::decode::DecodeSettings;
+use engine::decode::family::Families;
+use engine::decode::multiline::JoinSettings;
 use engine::model::Contamination;
 use engine::redact::Redactor;
 pub use written::{All, Flags, Place, Reading, Subset};
@@ -112,8 +116,8 @@ pub struct KafkaSettings {
 /// Followed files.
 #[derive(Clone, Debug)]
 pub struct FileSettings {
-    /// Takes the service from the path by its group `service`.
-    pub service_pattern: Option<regex::Regex>,
+    /// Takes the service from the path.
+    pub services: Families,
     /// Where files that are there at the first start are read from.
     pub start: Start,
     /// How often files are looked at.
@@ -235,6 +239,8 @@ pub struct Settings {
     pub batch: BatchSettings,
     /// How records are read.
     pub decode: DecodeSettings,
+    /// How lines are joined to records; `None` is off.
+    pub multiline: Option<JoinSettings>,
     /// Takes secrets out of what is kept of a line.
     pub redactor: Redactor,
     /// Model and threshold.

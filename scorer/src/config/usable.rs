@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use engine::decode::family::Families;
+use engine::decode::multiline::JoinSettings;
 use engine::decode::{DecodeSettings, Decoder, FieldNames, UserPattern};
 use engine::event::Limits;
 use engine::model::Contamination;
@@ -44,6 +46,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
             bytes: reader.number("BATCH_BYTES", 1_024..=67_108_864)?,
         },
         decode: reader.decode()?,
+        multiline: reader.multiline()?,
         redactor: reader.redactor()?,
         model: reader.model()?,
         output: reader.output()?,
@@ -230,18 +233,14 @@ impl Reader<'_> {
     }
 
     fn file(&mut self) -> Option<FileSettings> {
-        let mut service_pattern = None;
-        if let Some(value) = self.optional("FILE_SERVICE_PATTERN") {
-            match regex::Regex::new(&value.text) {
-                Ok(regex) if regex.capture_names().flatten().any(|name| name == "service") => {
-                    service_pattern = Some(regex);
-                }
-                Ok(_) => self.mistake("FILE_SERVICE_PATTERN", &value, Some("has no such group".to_owned())),
-                Err(error) => self.mistake("FILE_SERVICE_PATTERN", &value, Some(error.to_string())),
-            }
-        }
+        let value = self.value("FILE_SERVICES");
+        let patterns = value.text.split(',').map(str::trim).filter(|pattern| !pattern.is_empty());
+        let services = Families::new(&patterns.collect::<Vec<_>>()).unwrap_or_else(|error| {
+            self.mistake("FILE_SERVICES", &value, Some(error.to_string()));
+            Families::default()
+        });
         Some(FileSettings {
-            service_pattern,
+            services,
             start: self.choice("FILE_START", &[("beginning", Start::Beginning), ("end", Start::End)])?,
             poll: self.millis("FILE_POLL_MS", 10..=60_000)?,
         })
@@ -271,6 +270,17 @@ impl Reader<'_> {
             self.mistake("INPUT_FORMAT", &format, Some(error.to_string()));
         }
         Some(settings)
+    }
+
+    fn multiline(&mut self) -> Option<Option<JoinSettings>> {
+        let on = self.switch("MULTILINE")?;
+        let settings = JoinSettings {
+            max_idle_ms: self.number("MULTILINE_WAIT_MS", 10..=60_000)?,
+            max_bytes: self.number("MULTILINE_MAX_BYTES", 1_024..=16_777_216)?,
+            max_lines: self.number("MULTILINE_MAX_LINES", 2..=100_000)?,
+            max_sources: self.number("MULTILINE_MAX_SOURCES", 1..=100_000)?,
+        };
+        Some(on.then_some(settings))
     }
 
     fn field_names(&self) -> FieldNames {

@@ -1,5 +1,7 @@
-//! Cuts a source's records into batches, by count, bytes and age, and hands them to the pipeline without ever
-//! blocking the thread that reads: a full pipeline makes the batch wait here.
+//! Joins a source's lines to records and cuts these into batches, by count, bytes and age. Hands them to the
+//! pipeline without ever blocking the thread that reads: a full pipeline makes the batch wait here.
+
+mod joining;
 
 use std::hash::Hash;
 use std::time::{Duration, Instant};
@@ -7,17 +9,20 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::positions::{Mark, Shared};
-use crate::config::BatchSettings;
+use crate::config::{BatchSettings, Settings};
 use crate::record::{Batch, Intake, Record};
+use joining::{Joining, Line};
 
 /// The batch that is being filled, and the one that waits for room.
 pub struct Assembly<K> {
     settings: BatchSettings,
     intake: Intake,
     positions: Shared<K>,
-    records: Vec<(Record, K)>,
+    records: Vec<(Record, Mark<K>)>,
     bytes: usize,
-    marks: Vec<Mark<K>>,
+    /// Up to where each stream was read, whether its records are in the batch or still wait for their end.
+    read: Vec<Mark<K>>,
+    joining: Option<Joining<K>>,
     since: Option<Instant>,
     waiting: Option<Batch>,
 }
@@ -28,32 +33,63 @@ pub struct Ended;
 
 impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
     /// Nothing assembled yet.
-    pub fn new(settings: BatchSettings, intake: Intake, positions: Shared<K>) -> Self {
+    pub fn new(settings: &Settings, intake: Intake, positions: Shared<K>) -> Self {
         Self {
-            settings,
+            settings: settings.batch,
+            joining: settings.multiline.map(Joining::new),
             intake,
             positions,
             records: Vec::new(),
             bytes: 0,
-            marks: Vec::new(),
+            read: Vec::new(),
             since: None,
             waiting: None,
         }
     }
 
-    /// Adds a record of a stream.
-    pub fn push(&mut self, key: K, record: Record, now: Instant) {
-        self.bytes += record.body.bytes().len();
-        self.records.push((record, key));
-        self.since.get_or_insert(now);
+    /// Adds a line that was read. `source` names what it may be joined by: lines of one source only. `mark` is its
+    /// stream, and the position behind it.
+    pub fn push(
+        &mut self,
+        source: &dyn Fn() -> String,
+        start: u64,
+        mark: Mark<K>,
+        record: Record,
+        now: Instant,
+    ) {
+        match self.read.iter_mut().find(|read| read.key == mark.key) {
+            Some(read) => *read = mark.clone(),
+            None => self.read.push(mark.clone()),
+        }
+        match self.joining.take() {
+            None => self.add(record, mark, now),
+            Some(mut joining) => {
+                let line = Line { record, mark, start };
+                joining.push(source, line, now, &mut |record, mark| self.add(record, mark, now));
+                self.joining = Some(joining);
+            }
+        }
     }
 
-    /// Notes how far a stream may move once everything pushed so far is delivered.
-    pub fn mark(&mut self, mark: Mark<K>) {
-        match self.marks.iter_mut().find(|known| known.key == mark.key) {
-            Some(known) => *known = mark,
-            None => self.marks.push(mark),
+    /// Lets time pass for records that wait for their next line.
+    pub fn tick(&mut self, now: Instant) {
+        if let Some(mut joining) = self.joining.take() {
+            joining.tick(now, &mut |record, mark| self.add(record, mark, now));
+            self.joining = Some(joining);
         }
+    }
+
+    /// The input has ended: what waits for its next line is whole.
+    pub fn end(&mut self, now: Instant) {
+        if let Some(mut joining) = self.joining.take() {
+            joining.end(&mut |record, mark| self.add(record, mark, now));
+        }
+    }
+
+    fn add(&mut self, record: Record, mark: Mark<K>, now: Instant) {
+        self.bytes += record.body.bytes().len();
+        self.records.push((record, mark));
+        self.since.get_or_insert(now);
     }
 
     /// Whether the batch is to be handed over now.
@@ -71,6 +107,11 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         }
     }
 
+    /// Whether something of a stream was read and not yet handed over.
+    pub fn holds(&self, key: &K) -> bool {
+        self.read.iter().any(|read| read.key == *key)
+    }
+
     /// Whether a batch waits for room in the pipeline.
     pub fn is_blocked(&self) -> bool {
         self.waiting.is_some()
@@ -85,14 +126,11 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         if self.waiting.is_some() {
             return self.retry().map(drop);
         }
-        let mut marks = std::mem::take(&mut self.marks);
-        marks.retain(|mark| self.positions.generation(&mark.key) == Some(mark.generation));
+        let marks = self.take_marks();
+        let current = |mark: &Mark<K>| self.positions.generation(&mark.key) == Some(mark.generation);
         let records = std::mem::take(&mut self.records);
-        let records: Vec<Record> = records
-            .into_iter()
-            .filter(|(_, key)| marks.iter().any(|mark| mark.key == *key))
-            .map(|(record, _)| record)
-            .collect();
+        let records: Vec<Record> =
+            records.into_iter().filter(|(_, mark)| current(mark)).map(|(record, _)| record).collect();
         self.bytes = 0;
         self.since = None;
         if marks.is_empty() {
@@ -101,6 +139,23 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         let ack = self.positions.sent(marks);
         self.waiting = Some(Batch { records, ack });
         self.retry().map(drop)
+    }
+
+    /// How far each stream may move once the batch is delivered: not over a record that still waits for its end.
+    fn take_marks(&mut self) -> Vec<Mark<K>> {
+        let mut marks = self.read.clone();
+        marks.retain(|mark| self.positions.generation(&mark.key) == Some(mark.generation));
+        for mark in &mut marks {
+            if let Some(start) = self.joining.as_ref().and_then(|joining| joining.first_waiting(mark)) {
+                mark.end = mark.end.min(start);
+            }
+        }
+        // A stream without a line in waiting is not named again until something of it is read.
+        let waiting = |mark: &Mark<K>| {
+            self.joining.as_ref().is_some_and(|joining| joining.first_waiting(mark).is_some())
+        };
+        self.read.retain(waiting);
+        marks
     }
 
     /// Tries again to hand over the batch that waits; `true` when none waits any more.
@@ -122,8 +177,124 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
     /// Forgets the batch that is being filled; it is read again after a restart. One that waits for room stays.
     pub fn discard(&mut self) {
         self.records.clear();
-        self.marks.clear();
+        self.read.clear();
+        self.joining = None;
         self.bytes = 0;
         self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use engine::decode::multiline::JoinSettings;
+    use engine::event::EventTime;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::record::{Body, Origin, Outcome};
+
+    const WAIT: Duration = Duration::from_millis(100);
+
+    struct Rig {
+        assembly: Assembly<&'static str>,
+        batches: mpsc::Receiver<Batch>,
+        positions: Shared<&'static str>,
+        start: Instant,
+        read: u64,
+    }
+
+    impl Rig {
+        fn new(size: usize) -> Self {
+            let (intake, batches) = mpsc::channel(1);
+            let positions = Shared::default();
+            positions.assign("p");
+            let assembly = Assembly {
+                settings: BatchSettings { size, wait: WAIT, bytes: 1 << 20 },
+                joining: Some(Joining::new(JoinSettings::default())),
+                intake,
+                positions: positions.clone(),
+                records: Vec::new(),
+                bytes: 0,
+                read: Vec::new(),
+                since: None,
+                waiting: None,
+            };
+            Self { assembly, batches, positions, start: Instant::now(), read: 0 }
+        }
+
+        fn push(&mut self, text: &'static str) {
+            self.read += 1;
+            let record = Record {
+                origin: Origin::Stdin { line: self.read },
+                transport_time: EventTime::default(),
+                service: None,
+                body: Body::Raw(Bytes::from_static(text.as_bytes())),
+            };
+            let generation = self.positions.generation(&"p").unwrap_or_default();
+            let mark = Mark { key: "p", generation, end: self.read };
+            self.assembly.push(&|| "p".to_owned(), self.read - 1, mark, record, self.start);
+        }
+
+        /// Hands over, acknowledges, and tells the records' texts.
+        fn deliver(&mut self) -> Vec<String> {
+            self.assembly.hand_over().unwrap();
+            let Ok(batch) = self.batches.try_recv() else { return Vec::new() };
+            (batch.ack)(Outcome::default());
+            let text = |record: &Record| String::from_utf8_lossy(record.body.bytes()).into_owned();
+            batch.records.iter().map(text).collect()
+        }
+    }
+
+    #[test]
+    fn a_batch_is_due_by_count_or_age() {
+        let mut rig = Rig::new(2);
+        rig.push("{}");
+        assert!(!rig.assembly.due(rig.start));
+        assert!(rig.assembly.due(rig.start + WAIT));
+        rig.push("{}");
+        assert!(rig.assembly.due(rig.start));
+    }
+
+    #[test]
+    fn a_record_that_waits_for_its_end_holds_the_position_back() {
+        let mut rig = Rig::new(10);
+        rig.push("{}");
+        rig.push("2026-01-05T12:00:00Z ERROR boom");
+        rig.push("    at a.b.C(C.java:1)");
+        assert_eq!(rig.deliver(), ["{}"]);
+        assert_eq!(rig.positions.position(&"p"), Some(1));
+        rig.assembly.tick(rig.start + Duration::from_secs(2));
+        assert_eq!(rig.deliver(), ["2026-01-05T12:00:00Z ERROR boom\n    at a.b.C(C.java:1)"]);
+        assert_eq!(rig.positions.position(&"p"), Some(3));
+    }
+
+    #[test]
+    fn a_full_pipeline_makes_the_batch_wait_and_loses_nothing() {
+        let mut rig = Rig::new(1);
+        rig.push("{1}");
+        rig.assembly.hand_over().unwrap();
+        rig.push("{2}");
+        rig.assembly.hand_over().unwrap();
+        assert!(rig.assembly.is_blocked());
+        assert!(!rig.assembly.retry().unwrap());
+        (rig.batches.try_recv().unwrap().ack)(Outcome::default());
+        assert!(rig.assembly.retry().unwrap());
+        (rig.batches.try_recv().unwrap().ack)(Outcome::default());
+        assert_eq!(rig.positions.position(&"p"), Some(2));
+    }
+
+    #[test]
+    fn records_of_a_stream_that_was_taken_away_are_not_handed_over() {
+        let mut rig = Rig::new(10);
+        rig.push("{1}");
+        rig.push("text that waits");
+        rig.positions.revoke(&"p");
+        assert_eq!(rig.deliver(), [""; 0]);
+        rig.positions.assign("p");
+        rig.push("{3}");
+        rig.assembly.tick(rig.start + Duration::from_secs(2));
+        assert_eq!(rig.deliver(), ["{3}"]);
+        assert_eq!(rig.positions.position(&"p"), Some(3));
     }
 }

@@ -40,7 +40,7 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
     }
     let positions = Shared::default();
     let follower = Follower {
-        assembly: Assembly::new(app.settings.batch, app.intake.clone(), positions.clone()),
+        assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
         app: app.clone(),
         name: name.clone(),
         finder,
@@ -136,15 +136,18 @@ impl Follower {
         for index in 0..self.tails.len() {
             moved |= self.read(index)?;
         }
-        let positions = &self.positions;
+        let (positions, assembly) = (&self.positions, &self.assembly);
         self.tails.retain(|tail| {
-            let over = tail.is_over(GONE_AFTER) && positions.drain(&[tail.key()], Instant::now());
+            let over = tail.is_over(GONE_AFTER)
+                && !assembly.holds(&tail.key())
+                && positions.drain(&[tail.key()], Instant::now());
             if over {
                 tracing::info!(path = %tail.path(), "a file that was rotated away is read to its end");
                 positions.revoke(&tail.key());
             }
             !over
         });
+        self.assembly.tick(Instant::now());
         if self.assembly.due(Instant::now()) {
             self.assembly.hand_over()?;
         }
@@ -171,10 +174,9 @@ impl Follower {
                 service: service.clone(),
                 body: Body::Raw(line.bytes),
             };
-            self.assembly.push(Arc::clone(&key), record, Instant::now());
-            if let Some(generation) = self.positions.generation(&key) {
-                self.assembly.mark(Mark { key: Arc::clone(&key), generation, end: line.end });
-            }
+            let Some(generation) = self.positions.generation(&key) else { break };
+            let mark = Mark { key: Arc::clone(&key), generation, end: line.end };
+            self.assembly.push(&|| key.to_string(), line.start, mark, record, Instant::now());
             if self.assembly.due(Instant::now()) {
                 self.hand_over()?;
             }
@@ -246,9 +248,7 @@ impl Follower {
     }
 
     fn service_of(&self, path: &Path) -> Option<Arc<str>> {
-        let path = path.to_string_lossy();
-        let captures = self.app.settings.file.service_pattern.as_ref()?.captures(&path)?;
-        Some(captures.name("service")?.as_str().into())
+        self.app.settings.file.services.of(&path.to_string_lossy()).map(Arc::from)
     }
 
     /// Writes the positions that moved.

@@ -53,7 +53,7 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
     watchdog::start(app, watch)?;
     let reader = Reader {
         taking: Taking {
-            assembly: Assembly::new(app.settings.batch, app.intake.clone(), positions.clone()),
+            assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
             positions: positions.clone(),
             cluster: None,
             topics: Vec::new(),
@@ -126,8 +126,11 @@ impl Taking {
         let Some(generation) = self.positions.generation(&key) else { return Ok(()) };
         let end = u64::try_from(message.offset()).unwrap_or_default() + 1;
         let record = record_of(message, cluster, &key);
-        self.assembly.push(key.clone(), record, Instant::now());
-        self.assembly.mark(Mark { key, generation, end });
+        let source = || {
+            let key = String::from_utf8_lossy(message.key().unwrap_or_default());
+            format!("{}/{}/{key}", message.topic(), message.partition())
+        };
+        self.assembly.push(&source, end - 1, Mark { key, generation, end }, record, Instant::now());
         Ok(())
     }
 }
@@ -169,6 +172,7 @@ impl Reader {
     fn poll(&mut self) -> Result<(), Failure> {
         self.resume();
         self.poll_for(self.taking.assembly.wait(Instant::now(), LOOK))?;
+        self.taking.assembly.tick(Instant::now());
         if self.taking.assembly.due(Instant::now()) {
             self.taking.assembly.hand_over()?;
         }

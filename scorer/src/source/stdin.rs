@@ -65,7 +65,7 @@ impl Reader {
         Self {
             lines: Lines::new(app.settings.decode.limits.max_line_bytes),
             number: 0,
-            assembly: Assembly::new(app.settings.batch, app.intake.clone(), positions.clone()),
+            assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
             positions,
             generation,
             key,
@@ -90,6 +90,7 @@ impl Reader {
                 Ok(Err(error)) => return Err(format!("cannot be read: {error}")),
                 Err(RecvTimeoutError::Timeout) => {}
             }
+            self.assembly.tick(Instant::now());
             if self.assembly.due(Instant::now()) && !self.hand_over(app) {
                 return Ok(());
             }
@@ -97,6 +98,7 @@ impl Reader {
         if let Some(line) = self.lines.finish() {
             self.take(line);
         }
+        self.assembly.end(Instant::now());
         self.hand_over(app);
         let deadline = Instant::now() + app.settings.shutdown_timeout.mul_f64(DRAIN_SHARE);
         while !self.positions.idle(LOOK) {
@@ -115,9 +117,8 @@ impl Reader {
             service: None,
             body: Body::Raw(line.bytes),
         };
-        self.assembly.push(Arc::clone(&self.key), record, Instant::now());
-        let (key, generation) = (Arc::clone(&self.key), self.generation);
-        self.assembly.mark(Mark { key, generation, end: self.number });
+        let mark = Mark { key: Arc::clone(&self.key), generation: self.generation, end: self.number };
+        self.assembly.push(&|| KEY.to_owned(), self.number - 1, mark, record, Instant::now());
     }
 
     /// Waits for room; `false` when the pipeline is gone.

@@ -153,8 +153,7 @@ fn a_directory_is_followed_with_new_files_and_services_by_path() {
     let lines = lines(400);
     std::fs::create_dir_all(setup.path("logs/audit")).unwrap();
     append(Path::new(&setup.path("logs/audit/one.json")), &lines[..200]);
-    let pattern = r"logs/(?P<service>\w+)/";
-    let mut scorer = setup.start("logs", &["--file-service-pattern", pattern]);
+    let mut scorer = setup.start("logs", &["--file-services", "logs/{service}/*.json"]);
     scorer.wait("the first file", |scorer| scorer.counted() == 200);
     std::fs::create_dir_all(setup.path("logs/bpm")).unwrap();
     append(Path::new(&setup.path("logs/bpm/two.json")), &lines[200..]);
@@ -179,5 +178,34 @@ fn a_file_that_is_not_there_yet_is_waited_for() {
     append(Path::new(&setup.path("later.log")), &lines(10));
     scorer.wait_ready();
     scorer.wait("its lines", |scorer| scorer.counted() == 10);
+    assert!(scorer.stop().0.success());
+}
+
+#[test]
+fn a_stack_trace_is_one_record_and_its_first_line_holds_the_position_back() {
+    let setup = Setup::new();
+    let log = setup.path("app.log");
+    let trace = [
+        "2026-01-05T12:00:00Z ERROR zebra Unhandled ZorgException: quux vanished",
+        "    at zorg.Quux.vanish(Quux.java:7)",
+        "    at zorg.Main.main(Main.java:3)",
+    ]
+    .map(str::to_owned);
+    append(Path::new(&log), &trace);
+    // As long as the record may go on, nothing of it is delivered.
+    let mut scorer = setup.start("app.log", &["--multiline-wait-ms", "60000"]);
+    scorer.wait_ready();
+    let after = "2026-01-05T12:00:01Z INFO zebra all is well";
+    append(Path::new(&log), &[after.to_owned()]);
+    scorer.wait("the trace", |scorer| scorer.counted() == 1);
+    assert!(scorer.stop().0.success());
+    let found = setup.anomalies();
+    let message = found[0]["message"].as_str().unwrap();
+    assert!(message.contains("quux vanished") && message.contains("Main.java:3"), "{message}");
+    assert_eq!(found[0]["source"]["offset"], 0);
+
+    // The line that waited for its next one when the scorer stopped is read again.
+    let mut scorer = setup.start("app.log", &[]);
+    scorer.wait("the last line", |scorer| scorer.counted() == 1);
     assert!(scorer.stop().0.success());
 }

@@ -1,0 +1,119 @@
+use std::collections::BTreeSet;
+
+use clap::Parser;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Command {
+    #[command(flatten)]
+    settings: Flags<All>,
+}
+
+fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Mistakes> {
+    let command = Command::try_parse_from(["scorer"].iter().chain(flags)).unwrap();
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    Settings::from_parts(command.settings, environment)
+}
+
+fn mistakes(flags: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    load(flags, environment).unwrap_err().0.into_iter().map(|mistake| mistake.name).collect()
+}
+
+#[test]
+fn the_defaults_can_be_used() {
+    let settings = load(&[], &[]).unwrap();
+    assert_eq!(settings.inputs, [Input::Kafka]);
+    assert_eq!(settings.kafka.topics, ["application-logs"]);
+    assert_eq!(settings.output.anomaly_topic.as_deref(), Some("anomalies"));
+    assert!(settings.kafka.in_use);
+}
+
+#[test]
+fn names_are_unique_and_their_texts_are_there() {
+    let names: BTreeSet<&str> = table::ALL.iter().map(|setting| setting.name).collect();
+    assert_eq!(names.len(), table::ALL.len());
+    for setting in table::ALL {
+        assert!(setting.doc.ends_with('.') && !setting.allowed.is_empty(), "{}", setting.name);
+        assert!(
+            setting.name.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_'),
+            "{}",
+            setting.name
+        );
+    }
+}
+
+/// Every setting refuses something, so that none is accepted unread.
+#[test]
+fn every_number_choice_and_address_refuses_what_it_cannot_use() {
+    let free_text = ["MODEL_PATH", "STATE_DIR", "DEAD_LETTER_FILE", "ANOMALY_FILE", "KAFKA_GROUP_ID"];
+    for setting in table::ALL {
+        let takes_any = free_text.contains(&setting.name)
+            || setting.name.ends_with("_FIELDS")
+            || setting.name.starts_with("GRPC_TLS");
+        if takes_any {
+            continue;
+        }
+        let bad = if setting.name == "FILE_SERVICES" { "x=" } else { "=\u{1}bad value(" };
+        let names = mistakes(&[], &[(setting.name, bad)]);
+        assert!(names.iter().any(|name| name == setting.name), "{} took {bad:?}: {names:?}", setting.name);
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_at_both_ends() {
+    for (name, values) in [
+        ("BATCH_SIZE", ["0", "100001"]),
+        ("MAX_DEPTH", ["0", "129"]),
+        ("CONTAMINATION", ["0", "0.5001"]),
+        ("ANOMALY_SCORE_THRESHOLD", ["-0.1", "1.1"]),
+        ("CONTAMINATION", ["NaN", "inf"]),
+    ] {
+        for value in values {
+            assert_eq!(mistakes(&[], &[(name, value)]), [name], "{value}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_variable_turns_off_what_can_be_off_and_is_the_default_elsewhere() {
+    let settings = load(&[], &[("ANOMALY_TOPIC", ""), ("HTTP_ADDR", ""), ("BATCH_SIZE", "")]).unwrap();
+    assert_eq!(settings.output.anomaly_topic, None);
+    assert_eq!(settings.serve.http, None);
+    assert_eq!(settings.batch.size, 500);
+}
+
+#[test]
+fn kafka_takes_part_as_input_or_where_its_brokers_are_given() {
+    assert!(!load(&["--input", "stdin"], &[]).unwrap().kafka.in_use);
+    assert!(load(&["--input", "stdin"], &[("KAFKA_BOOTSTRAP_SERVERS", "kafka:9092")]).unwrap().kafka.in_use);
+}
+
+#[test]
+fn variables_and_flags_pass_properties_through_and_flags_win() {
+    let environment = [("KAFKA_CLIENT_ID", "a"), ("KAFKA_SERVICE_HOST", "10.0.0.1")];
+    let settings = load(&["--kafka-property", "client.id=b"], &environment).unwrap();
+    assert_eq!(settings.kafka.client.property("client.id"), Some("b"));
+    assert_eq!(settings.kafka.client.properties.len(), 2);
+}
+
+#[test]
+fn secrets_are_shown_nowhere() {
+    let settings =
+        load(&[], &[("GRPC_TOKEN", "hunter2hunter2"), ("KAFKA_SASL_PASSWORD", "hunter2")]).unwrap();
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    let error =
+        load(&[], &[("GRPC_TOKEN", "hunter2"), ("KAFKA_SSL_KEY_PASSWORD", "hunter2"), ("INPUT", "x")]);
+    assert!(!error.unwrap_err().to_string().contains("hunter2"));
+}
+
+#[test]
+fn several_inputs_are_read_at_once() {
+    let settings = load(&["--input", "kafka, file:/var/log/*.log,stdin"], &[]).unwrap();
+    assert_eq!(settings.inputs, [Input::Kafka, Input::File("/var/log/*.log".to_owned()), Input::Stdin]);
+}
+
+#[test]
+fn a_certificate_without_its_key_is_a_mistake() {
+    assert_eq!(mistakes(&["--grpc-tls-cert", "a.pem"], &[]), ["GRPC_TLS_CERT"]);
+}
