@@ -17,7 +17,7 @@ use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
 use engine::model::Contamination;
 use engine::redact::Redactor;
-pub use written::{All, Flags, Place, Reading, Subset};
+pub use written::{Flags, Place, Reading, Subset};
 
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]

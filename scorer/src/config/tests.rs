@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 
 use clap::Parser;
 
+use super::written::All;
 use super::*;
 
 #[derive(Debug, Parser)]
@@ -17,7 +18,10 @@ fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Mistak
 }
 
 fn mistakes(flags: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
-    load(flags, environment).unwrap_err().0.into_iter().map(|mistake| mistake.name).collect()
+    match load(flags, environment) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.0.into_iter().map(|mistake| mistake.name).collect(),
+    }
 }
 
 #[test]
@@ -54,7 +58,11 @@ fn every_number_choice_and_address_refuses_what_it_cannot_use() {
         if takes_any {
             continue;
         }
-        let bad = if setting.name == "FILE_SERVICES" { "x=" } else { "=\u{1}bad value(" };
+        let bad = match setting.name {
+            "FILE_SERVICES" => "x=",
+            _ if setting.secret => "short",
+            _ => "=\u{1}bad value(",
+        };
         let names = mistakes(&[], &[(setting.name, bad)]);
         assert!(names.iter().any(|name| name == setting.name), "{} took {bad:?}: {names:?}", setting.name);
     }
