@@ -25,7 +25,8 @@ pub struct Rejects {
 }
 
 impl Rejects {
-    pub(crate) fn add(&mut self, input: &str, line: u64, rejected: Rejected) {
+    /// Counts one; `line` is its number from 1, or its offset in a topic.
+    pub fn add(&mut self, input: &str, line: u64, rejected: Rejected) {
         let (count, examples) = self.by_reason.entry(rejected.reason).or_default();
         *count += 1;
         if examples.len() < EXAMPLES {

@@ -6,11 +6,13 @@ use std::str::FromStr;
 
 use clap::{Parser, Subcommand};
 use engine::decode::{DecodeSettings, Decoder};
+use engine::event::EventTime;
 use engine::model::Contamination;
 use engine::model::train::{CheckedTrainParams, TrainParams};
 use engine::redact::{Pattern, Redactor};
+use kafka::ClientSettings;
 
-use crate::exclude::Excluded;
+use crate::exclude::{Excluded, time};
 
 const EXAMPLES: &str = "Examples:
   trainer                                         data/sample_logs.csv into models/isolog.model
@@ -18,6 +20,7 @@ const EXAMPLES: &str = "Examples:
   trainer fit 'logs/*.json.gz' old.log.zst        JSON lines and text, compressed or not
   zcat app.log.gz | trainer fit -                 standard input, read once
   trainer fit logs.csv --exclude-time 2026-03-01T10:00:00Z..2026-03-01T12:00:00Z --exclude-level ERROR
+  trainer fit --from-topic application-logs --since 2026-03-01T00:00:00Z
   trainer evaluate --model models/isolog.model labelled.csv
 
 Exit status: 0 when the model was written, 2 on an error.";
@@ -88,6 +91,21 @@ pub struct FitArgs {
     /// Threads to use, 0 for all cores; the model does not depend on it
     #[arg(long, value_name = "N", env = "TRAINER_THREADS", default_value_t = 0)]
     pub threads: usize,
+    /// Train on this Kafka topic instead of files
+    #[arg(long, value_name = "TOPIC")]
+    pub from_topic: Option<String>,
+    /// With --from-topic: records from this time on, RFC 3339
+    #[arg(long, value_name = "TIME", requires = "from_topic")]
+    pub since: Option<String>,
+    /// With --from-topic: records before this time, RFC 3339
+    #[arg(long, value_name = "TIME", requires = "from_topic")]
+    pub until: Option<String>,
+    /// With --from-topic: brokers to start from, host:port separated by commas
+    #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "localhost:9092")]
+    pub kafka_bootstrap_servers: String,
+    /// With --from-topic: any librdkafka property, may be repeated [env: KAFKA_<NAME>, as KAFKA_SECURITY_PROTOCOL]
+    #[arg(long = "kafka-property", value_name = "NAME=VALUE")]
+    pub kafka_properties: Vec<String>,
     /// Leave out lines from this time until before that one, such as an incident; may be repeated
     #[arg(long, value_name = "FROM..TO")]
     pub exclude_time: Vec<String>,
@@ -161,6 +179,23 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
+/// Variables that look like librdkafka properties and are not passed through.
+const SETTINGS_OF_THEIR_OWN: [&str; 3] =
+    ["KAFKA_BOOTSTRAP_SERVERS", "KAFKA_GROUP_ID", "KAFKA_AUTO_OFFSET_RESET"];
+
+/// A stretch of a topic.
+#[derive(Clone, Debug)]
+pub struct TopicSettings {
+    /// Its name.
+    pub name: String,
+    /// Brokers and properties.
+    pub client: ClientSettings,
+    /// First record time.
+    pub since: Option<EventTime>,
+    /// Record time before which reading ends.
+    pub until: Option<EventTime>,
+}
+
 /// Settings of `fit` whose ranges were checked.
 #[derive(Debug)]
 pub struct FitSettings {
@@ -172,6 +207,8 @@ pub struct FitSettings {
     pub decoder: Decoder,
     /// Takes secrets out.
     pub redactor: Redactor,
+    /// Where a topic is trained on.
+    pub topic: Option<TopicSettings>,
 }
 
 impl FitArgs {
@@ -217,12 +254,51 @@ impl FitArgs {
             Excluded::parse(&self.exclude_time, self.exclude_level.as_deref(), &self.exclude, &mut mistakes);
         let decoder = self.read.decoder(&mut mistakes);
         let redactor = redactor(&self.redact, &mut mistakes);
+        let topic = self.topic(&mut mistakes);
         match (params, decoder) {
             (Some(params), Some(decoder)) if mistakes.is_empty() => {
-                Ok(FitSettings { params, excluded, decoder, redactor })
+                Ok(FitSettings { params, excluded, decoder, redactor, topic })
             }
             _ => Err(Mistakes(mistakes)),
         }
+    }
+}
+
+impl FitArgs {
+    fn topic(&self, mistakes: &mut Vec<String>) -> Option<TopicSettings> {
+        let name = self.from_topic.clone()?;
+        let mut at = |flag: &str, text: &Option<String>| {
+            let text = text.as_deref()?;
+            time(text)
+                .map_err(|why| {
+                    mistakes.push(format!(
+                        "--{flag} = {text}: {why}; allowed: RFC 3339, such as 2026-03-01T10:00:00Z"
+                    ))
+                })
+                .ok()
+        };
+        let (since, until) = (at("since", &self.since), at("until", &self.until));
+        if let (Some(since), Some(until)) = (since, until)
+            && since >= until
+        {
+            mistakes.push(format!("--until = {until} is not after --since = {since}"));
+        }
+        let mut properties: Vec<(String, String)> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .filter(|(name, _)| !SETTINGS_OF_THEIR_OWN.contains(&name.as_str()))
+            .filter_map(|(name, value)| Some((kafka::property_of_variable(&name)?, value)))
+            .collect();
+        for text in &self.kafka_properties {
+            match text.split_once('=') {
+                Some((name, value)) => properties.push((name.trim().to_owned(), value.to_owned())),
+                None => mistakes.push(format!("--kafka-property = {text}: allowed: NAME=VALUE")),
+            }
+        }
+        let client = ClientSettings { bootstrap_servers: self.kafka_bootstrap_servers.clone(), properties };
+        if let Err(errors) = client.check() {
+            mistakes.extend(errors.iter().map(ToString::to_string));
+        }
+        Some(TopicSettings { name, client, since, until })
     }
 }
 

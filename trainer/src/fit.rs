@@ -3,15 +3,16 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use corpus::{Input, Oddest, Options, Place, expand, save_model};
+use corpus::{Oddest, Options, Place, expand, save_model};
 use engine::event::{EventTime, LogEvent};
 use engine::model::train::{FirstPass, SecondPass};
 use engine::model::{Contamination, Model, Provenance, Scratch};
 
 use crate::args::{FitArgs, FitSettings};
-use crate::intake::{Counts, Intake};
+use crate::intake::{Counts, Intake, Source};
 use crate::report::{Histogram, Report};
 use crate::text;
+use crate::topic::Topic;
 
 /// Oddest lines that the report shows.
 const SHOWN: usize = 10;
@@ -53,28 +54,32 @@ pub fn run(args: FitArgs) -> anyhow::Result<()> {
 }
 
 fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
-    let inputs = expand(&args.logs)?;
+    let source = match &settings.topic {
+        Some(topic) => Source::Topic(Topic::open(&topic.client, &topic.name, topic.since, topic.until)?),
+        None => Source::Files(expand(&args.logs)?),
+    };
+    let names = source.names();
     let options = Options { decoder: settings.decoder, now: now()? };
     let redactor = settings.redactor;
     let intake =
-        Intake { inputs: &inputs, options: &options, excluded: &settings.excluded, redactor: &redactor };
+        Intake { source: &source, options: &options, excluded: &settings.excluded, redactor: &redactor };
 
     let mut first = FirstPass::new(settings.params);
     let counts = intake.pass("reading", |events, _| first.observe(events))?;
     if counts.accepted < 2 {
-        bail!("{}", too_few(&inputs, &counts));
+        bail!("{}", too_few(&names, &counts));
     }
     let second = first.grow()?;
-    let provenance = provenance(args, &inputs, &counts);
-    let calibrated = if inputs.iter().any(|input| matches!(input, Input::Stdin)) {
+    let provenance = provenance(args, &names, &counts);
+    let calibrated = if source.is_read_once() {
         from_sample(second, provenance)
     } else {
         exact(second, provenance, &intake, &counts)?
     };
     let bytes = save_model(&args.model_path, &calibrated.model)?;
-    let report = Report::new(args, &inputs, &counts, &calibrated.model, bytes)
+    let report = Report::new(args, &names, &counts, &calibrated.model, bytes)
         .with_scores(&calibrated.model, &calibrated.histogram, calibrated.sample_error)
-        .with_oddest(&calibrated.model, &inputs, &calibrated.oddest, &mut Scratch::default());
+        .with_oddest(&calibrated.model, &names, &calibrated.oddest, &mut Scratch::default());
     print!("{}", text::report(&report));
     if let Some(path) = &args.report_json {
         let json = serde_json::to_string_pretty(&report)? + "\n";
@@ -129,10 +134,10 @@ fn from_sample(mut second: SecondPass, provenance: Provenance) -> Calibrated {
     Calibrated { model, histogram, oddest, sample_error: Some(error) }
 }
 
-fn provenance(args: &FitArgs, inputs: &[Input], counts: &Counts) -> Provenance {
+fn provenance(args: &FitArgs, names: &[String], counts: &Counts) -> Provenance {
     let (first_time, last_time) = counts.span.unwrap_or_default();
     Provenance {
-        inputs: inputs.iter().map(Input::name).collect(),
+        inputs: names.to_vec(),
         rows: counts.accepted,
         rejected: counts.rejects.faulty(),
         first_time,
@@ -146,8 +151,7 @@ fn provenance(args: &FitArgs, inputs: &[Input], counts: &Counts) -> Provenance {
     }
 }
 
-fn too_few(inputs: &[Input], counts: &Counts) -> String {
-    let names: Vec<_> = inputs.iter().map(Input::name).collect();
+fn too_few(names: &[String], counts: &Counts) -> String {
     let mut message =
         format!("training needs at least 2 log lines, got {} from {}", counts.accepted, names.join(", "));
     if counts.excluded > 0 {

@@ -6,6 +6,7 @@ use engine::redact::Redactor;
 
 use crate::exclude::Excluded;
 use crate::progress::Progress;
+use crate::topic::Topic;
 
 /// What a pass read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,10 +23,33 @@ pub struct Counts {
     pub span: Option<(i64, i64)>,
 }
 
+/// Where the lines are.
+pub enum Source {
+    /// Files and standard input.
+    Files(Vec<Input>),
+    /// A stretch of a topic.
+    Topic(Topic),
+}
+
+impl Source {
+    /// Names of the inputs, as [`Place::input`] counts them.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Self::Files(inputs) => inputs.iter().map(Input::name).collect(),
+            Self::Topic(topic) => topic.names(),
+        }
+    }
+
+    /// Whether it cannot be read a second time.
+    pub fn is_read_once(&self) -> bool {
+        matches!(self, Self::Files(inputs) if inputs.iter().any(|input| matches!(input, Input::Stdin)))
+    }
+}
+
 /// How a pass is made.
 pub struct Intake<'a> {
     /// What is read.
-    pub inputs: &'a [Input],
+    pub source: &'a Source,
     /// How it is read.
     pub options: &'a Options,
     /// What is left out.
@@ -44,25 +68,48 @@ impl Intake<'_> {
         what: &'static str,
         mut take: impl FnMut(&[LogEvent], &[Place]),
     ) -> anyhow::Result<Counts> {
-        let total = self.inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
-        let progress = Progress::new(what, total);
-        let mut reader = Reader::new(self.inputs, self.options);
-        let (mut batch, mut counts) = (Batch::default(), Counts::default());
-        while reader.next_batch(&mut batch)? {
-            counts.excluded += self.leave_out(&mut batch)?;
-            for event in &mut batch.events {
-                self.redactor.redact(event);
-                let time = event.timestamp.as_micros();
-                let (first, last) = counts.span.unwrap_or((time, time));
-                counts.span = Some((first.min(time), last.max(time)));
+        let mut counts = Counts::default();
+        match self.source {
+            Source::Files(inputs) => {
+                let total = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
+                let progress = Progress::bytes(what, total);
+                let (mut reader, mut batch) = (Reader::new(inputs, self.options), Batch::default());
+                while reader.next_batch(&mut batch)? {
+                    self.accept(&mut batch, &mut counts, &mut take)?;
+                    progress.at(reader.bytes_read());
+                }
+                counts.lines = reader.lines_read();
+                counts.rejects = reader.rejects().clone();
             }
-            counts.accepted += batch.events.len() as u64;
-            take(&batch.events, &batch.places);
-            progress.at(reader.bytes_read());
+            Source::Topic(topic) => {
+                let progress = Progress::records(what, topic.records());
+                let mut rejects = Rejects::default();
+                counts.lines = topic.read(&self.options.decoder, &mut rejects, |batch, records| {
+                    progress.at(records);
+                    self.accept(batch, &mut counts, &mut take)
+                })?;
+                counts.rejects = rejects;
+            }
         }
-        counts.lines = reader.lines_read();
-        counts.rejects = reader.rejects().clone();
         Ok(counts)
+    }
+
+    fn accept(
+        &self,
+        batch: &mut Batch,
+        counts: &mut Counts,
+        take: &mut impl FnMut(&[LogEvent], &[Place]),
+    ) -> anyhow::Result<()> {
+        counts.excluded += self.leave_out(batch)?;
+        for event in &mut batch.events {
+            self.redactor.redact(event);
+            let time = event.timestamp.as_micros();
+            let (first, last) = counts.span.unwrap_or((time, time));
+            counts.span = Some((first.min(time), last.max(time)));
+        }
+        counts.accepted += batch.events.len() as u64;
+        take(&batch.events, &batch.places);
+        Ok(())
     }
 
     fn leave_out(&self, batch: &mut Batch) -> anyhow::Result<u64> {

@@ -8,6 +8,7 @@ mod intake;
 mod progress;
 mod report;
 mod text;
+mod topic;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,5 @@
 //! What training found, as data: the terminal shows it, `--report-json` writes it.
 
-use corpus::Input;
 use engine::event::EventTime;
 use engine::model::{Contamination, Model, Reason, Scratch};
 use serde::Serialize;
@@ -200,14 +199,14 @@ fn time(micros: i64) -> String {
 
 impl Report {
     /// What was read and written.
-    pub fn new(args: &FitArgs, inputs: &[Input], counts: &Counts, model: &Model, model_bytes: u64) -> Self {
+    pub fn new(args: &FitArgs, names: &[String], counts: &Counts, model: &Model, model_bytes: u64) -> Self {
         let provenance = model.provenance();
         let faulty = counts.rejects.iter().filter(|(reason, ..)| reason.as_str() != "empty");
         Self {
             model_path: args.model_path.display().to_string(),
             model_bytes,
             model: model.digest().to_owned(),
-            inputs: inputs.iter().map(Input::name).collect(),
+            inputs: names.to_vec(),
             lines: counts.lines,
             accepted: counts.accepted,
             excluded: counts.excluded,
@@ -271,7 +270,7 @@ impl Report {
     pub fn with_oddest(
         mut self,
         model: &Model,
-        inputs: &[Input],
+        names: &[String],
         found: &[Found],
         scratch: &mut Scratch,
     ) -> Self {
@@ -280,7 +279,7 @@ impl Report {
             .map(|found| {
                 let explanation = model.explain(&found.event, scratch);
                 OddLine {
-                    input: found.place.and_then(|place| inputs.get(place.input)).map(Input::name),
+                    input: found.place.and_then(|place| names.get(place.input)).cloned(),
                     line: found.place.map(|place| place.line),
                     timestamp: found.event.timestamp.to_string(),
                     service: found.event.service.clone(),

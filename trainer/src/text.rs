@@ -113,7 +113,9 @@ fn oddest(text: &mut String, lines: &[OddLine]) {
     }
     let _ = writeln!(text, "\nOddest lines");
     for odd in lines {
-        let place = odd.line.map_or(String::new(), |line| format!("line {line}, "));
+        let place = odd.line.map_or(String::new(), |line| {
+            format!("{} {line}, ", unit(odd.input.as_deref().unwrap_or_default()))
+        });
         let level = odd.level.unwrap_or("-");
         let _ = writeln!(text, "  {:.3}  {place}{} {level} {}", odd.score, odd.timestamp, odd.service);
         let _ = writeln!(text, "         {}", shown(&odd.message, SHOWN_CHARACTERS));
@@ -163,6 +165,11 @@ fn reason(reason: &Reason) -> String {
         ReasonKind::UnusualCombination => format!("'{word}' unusual here"),
         _ => format!("'{word}'"),
     }
+}
+
+/// What a place in this input is called.
+fn unit(input: &str) -> &'static str {
+    if input.starts_with("topic ") { "offset" } else { "line" }
 }
 
 /// On one line, without control characters, at most `most` characters.
