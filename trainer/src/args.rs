@@ -42,7 +42,7 @@ pub struct Cli {
 pub enum Command {
     /// Fits a model on historical logs and writes it
     #[command(after_help = EXAMPLES)]
-    Fit(FitArgs),
+    Fit(Box<FitArgs>),
     /// Measures a model on logs with a `label` column
     Evaluate(EvaluateArgs),
 }

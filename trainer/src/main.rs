@@ -25,7 +25,7 @@ const EXIT_ERROR: u8 = 2;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
-        Some(Command::Fit(fit)) => fit::run(fit),
+        Some(Command::Fit(fit)) => fit::run(*fit),
         Some(Command::Evaluate(evaluate)) => evaluate::run(evaluate),
         None => fit::run(cli.fit),
     };
