@@ -11,8 +11,11 @@ use engine::event::{EventTime, Level, Limits, LogEvent};
 use engine::filter::Filter;
 use engine::redact::Redactor;
 
-/// Name and function of every target.
-pub const TARGETS: [(&str, fn(&[u8])); 12] = [
+/// A target's name and function.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: [Target; 12] = [
     ("json", json),
     ("csv", csv),
     ("plain", plain),
