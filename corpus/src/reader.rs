@@ -48,7 +48,7 @@ pub struct Batch {
 
 enum Records {
     Lines { lines: Lines, first: Option<Line>, joiner: Joiner<u64>, ready: VecDeque<Ready> },
-    Csv { rows: Rows, header: CsvHeader, splitter: Splitter },
+    Csv { rows: Rows, header: CsvHeader, splitter: Box<Splitter> },
 }
 
 /// What was read and waits to be decoded.
@@ -165,7 +165,7 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
     match CsvHeader::parse(&line.bytes, &options.decoder) {
         Ok(header) if input.is_named_csv() || looks_like_header(&header, &options.decoder) => {
             let rows = Rows::new(lines, None, max_bytes);
-            Ok(open(Records::Csv { rows, header, splitter: Splitter::new() }))
+            Ok(open(Records::Csv { rows, header, splitter: Box::new(Splitter::new()) }))
         }
         Err(error) if input.is_named_csv() => Err(CorpusError::Header { name: input.name(), error }),
         _ => Ok(open(text(lines, Some(line)))),
