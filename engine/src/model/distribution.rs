@@ -1,6 +1,6 @@
 //! Where the scores of the training lines lie, and which score to call anomalous.
 
-use super::{Contamination, Threshold, nats_of_score, score_of_nats};
+use super::{Contamination, Threshold, nats_of_score, score_of_nats, tail_shape};
 
 /// Cells of the grid over [0, 1].
 pub(super) const CELLS: usize = 8_192;
@@ -120,20 +120,12 @@ impl Distribution {
         edge(least.unwrap_or(CELLS))
     }
 
-    /// Where the body of the distribution ends. Sums of log tail probabilities fall off exponentially, so the
-    /// line from the median to the 90 % quantile of ln(share above) is drawn on until it foretells half a
-    /// training line: what lies beyond is not of the body. (Peaks over threshold with an exponential tail:
-    /// Pickands, Annals of Statistics 1975; Siffer et al., KDD 2017; the quantiles keep up to a tenth of odd
-    /// lines from bending the line.)
+    /// See [`tail_shape`].
     fn end_of_the_body(&self) -> f64 {
-        /// A tail heavier than e^(-s/10), or lighter than e^(-2s), is taken as such.
-        const RATES: (f64, f64) = (0.1, 2.0);
-        let median = nats_of_score(self.least_edge_with_at_most(0.5));
-        let shoulder = nats_of_score(self.least_edge_with_at_most(0.1));
-        let share = self.share_above(score_of_nats(shoulder)).max(0.5 / self.total().max(1) as f64);
-        let rate = (0.5_f64 / 0.1).ln() / (shoulder - median).max(f64::MIN_POSITIVE);
-        let beyond = (share * 2.0 * self.total() as f64).max(1.0).ln() / rate.clamp(RATES.0, RATES.1);
-        edge((score_of_nats(shoulder + beyond) * CELLS as f64).ceil() as usize)
+        let middle = |cell: u32| (f64::from(cell) + 0.5) / CELLS as f64;
+        let steps: Vec<(f64, u64)> =
+            self.pairs().into_iter().map(|(cell, count)| (nats_of_score(middle(cell)), count)).collect();
+        edge((score_of_nats(tail_shape::end_of_body(&steps)) * CELLS as f64).ceil() as usize)
     }
 }
 

@@ -9,6 +9,7 @@ mod explain;
 mod patterns;
 mod row;
 mod stored;
+mod tail_shape;
 pub mod train;
 
 pub(crate) use stored::StoredModel;
@@ -91,7 +92,8 @@ pub struct Explanation {
 pub enum Contamination {
     /// A share in (0, 0.5].
     Share(f64),
-    /// The threshold from the shape of the score distribution's tail.
+    /// The threshold from the shape of the score distribution's tail: where a group of lines stands apart, or
+    /// where the tail foretells half a line.
     Auto,
 }
 

@@ -10,7 +10,7 @@ use engine::decode::{DecodeSettings, Decoder};
 use engine::event::{EventTime, LogEvent};
 use engine::metrics::{Quality, quality};
 use engine::model::train::{FirstPass, TrainParams};
-use engine::model::{Model, Provenance, Scratch};
+use engine::model::{Contamination, Model, Provenance, Scratch};
 use serde::Serialize;
 
 use super::table;
@@ -59,6 +59,8 @@ struct Row {
     average_precision: Figure,
     best_f1: Figure,
     f1_at_threshold: Figure,
+    /// At the threshold of `CONTAMINATION=auto`; by line only.
+    f1_at_auto: Option<Figure>,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
@@ -99,9 +101,11 @@ fn print(rows: &[Row]) {
             cell(&row.average_precision),
             cell(&row.best_f1),
             cell(&row.f1_at_threshold),
+            row.f1_at_auto.as_ref().map_or_else(|| "-".to_owned(), cell),
         ]
     });
-    let header = ["file", "by", "trained on", "anomalies", "ROC-AUC", "AP", "best F1", "F1 at threshold"];
+    let header =
+        ["file", "by", "trained on", "anomalies", "ROC-AUC", "AP", "best F1", "F1 at 5 %", "F1 at auto"];
     table::print(&header, &cells.collect::<Vec<_>>());
 }
 
@@ -158,7 +162,7 @@ fn measure(labelled: &Labelled, protocol: &'static str, seeds: u64) -> Result<Ro
     let training: Vec<usize> = (0..units.len()).filter(trains).collect();
     let test: Vec<usize> = (0..units.len()).filter(|line| units[*line] >= half).collect();
     let events: Vec<LogEvent> = training.iter().map(|line| labelled.events[*line].clone()).collect();
-    let mut found = Vec::new();
+    let (mut found, mut auto) = (Vec::new(), Vec::new());
     for seed in 0..seeds {
         let (model, training_scores) = train(&events, seed)?;
         let by_unit = training.iter().map(|line| units[*line]).zip(training_scores);
@@ -171,6 +175,8 @@ fn measure(labelled: &Labelled, protocol: &'static str, seeds: u64) -> Result<Ro
         let labels: HashMap<usize, bool> =
             test.iter().map(|line| (units[*line], labelled.labels[*line])).collect();
         let rows: Vec<(f64, bool)> = scores.iter().map(|(unit, score)| (*score, labels[unit])).collect();
+        let automatic = model.threshold(Contamination::Auto).score;
+        auto.push(quality(&rows, automatic).with_context(|| labelled.name.clone())?.f1_at_threshold);
         found.push(quality(&rows, threshold).with_context(|| labelled.name.clone())?);
     }
     let figure = |of: fn(&Quality) -> f64| {
@@ -188,6 +194,10 @@ fn measure(labelled: &Labelled, protocol: &'static str, seeds: u64) -> Result<Ro
         average_precision: figure(|quality| quality.average_precision),
         best_f1: figure(|quality| quality.best_f1),
         f1_at_threshold: figure(|quality| quality.f1_at_threshold),
+        f1_at_auto: labelled.sessions.is_none().then(|| {
+            let (mean, sd) = table::mean_and_deviation(auto);
+            Figure { mean, sd }
+        }),
     })
 }
 
