@@ -1,5 +1,7 @@
 //! The gRPC interface: messages, client, server trait and descriptors, generated from `isolog/v1/scoring.proto`
-//! by `cargo xtask codegen`. Nothing here is written by hand.
+//! by `cargo xtask codegen`. By hand is only how messages are read from the wire.
+
+pub mod codec;
 
 /// The package `isolog.v1`.
 pub mod v1 {

@@ -25,6 +25,7 @@ fn generate(out: &Path) -> anyhow::Result<()> {
     tonic_prost_build::configure()
         .out_dir(out)
         .emit_rerun_if_changed(false)
+        .codec_path("crate::codec::CountedCodec")
         .compile_fds(compiler.file_descriptor_set())
         .with_context(|| format!("generating code for {PROTO}"))?;
     let mut plain = protox::Compiler::new([&dir])?;

@@ -120,6 +120,12 @@ async fn a_batch_of_too_many_lines_is_refused_with_the_limit() {
     let status = client(&running).await.score_batch(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().contains("10001 lines; at most 10000"), "{}", status.message());
+
+    // So many that decoding them would take a hundred times their bytes.
+    let request = v1::ScoreBatchRequest { lines: vec![v1::Line::default(); 1_000_000], explain: 0 };
+    let status = client(&running).await.score_batch(request).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert!(status.message().contains("more than 10100 fields"), "{}", status.message());
     running.stop().await;
 }
 
