@@ -12,7 +12,7 @@ pub struct Word {
     pub source: Range<usize>,
     /// Its bytes in the pattern.
     pub masked: Range<usize>,
-    /// Nothing of it is left but masks.
+    /// Nothing of it is left but masks, and at most a letter beside the digits, as in `J18`.
     pub is_mask: bool,
 }
 
@@ -134,6 +134,7 @@ impl Masked {
             scan::Run::Hex => self.put_mask("<hex>", at..at + length),
             scan::Run::Id => self.put_mask("<id>", at..at + length),
             scan::Run::Mixed => {
+                let letters = rest[..length].iter().filter(|byte| byte.is_ascii_alphabetic()).count();
                 let mut done = 0;
                 while done < length {
                     let decimal = rest[done].is_ascii_digit();
@@ -143,7 +144,7 @@ impl Masked {
                     if decimal {
                         self.put_mask("<num>", span);
                     } else {
-                        self.put(&text[span.clone()], span);
+                        self.extend(&text[span.clone()], span, letters == 1);
                     }
                     done += same;
                 }

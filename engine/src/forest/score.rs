@@ -42,9 +42,14 @@ pub struct Forest {
     tests: Vec<Test>,
     spans: Vec<TreeSpan>,
     paths: Vec<i64>,
+    /// Path lengths of the leaves by the nodes' own numbers, tree after tree; of other nodes 0.
+    walked: Vec<i64>,
     zero_sum: i64,
     words: usize,
 }
+
+/// Tests a tree, on average, beyond which walking from the roots is quicker than ruling leaves out.
+const MOST_TESTS: usize = 12;
 
 /// Buffers of one thread; a fresh one gives the same sums.
 #[derive(Clone, Debug, Default)]
@@ -91,7 +96,8 @@ impl Forest {
             starts[at] += starts[at - 1];
         }
         let tests = tests.into_iter().map(|(_, test)| test).collect();
-        Ok(Self { data, starts, tests, spans, paths, zero_sum, words })
+        let walked = data.trees.iter().flat_map(leaf_paths).collect();
+        Ok(Self { data, starts, tests, spans, paths, walked, zero_sum, words })
     }
 
     /// The trees.
@@ -129,6 +135,31 @@ impl Forest {
         sum
     }
 
+    /// The same sum for a row that holds every value: trees that would be tested in most of their nodes are
+    /// walked from the root instead.
+    pub fn path_sum_of_dense(&self, row: &[f64], scratch: &mut PathScratch) -> i64 {
+        let filled = || row.iter().enumerate().filter(|(_, value)| **value != 0.0);
+        let tests: usize = filled()
+            .filter_map(|(column, _)| self.starts.get(column..)?.get(..2))
+            .map(|range| (range[1] - range[0]) as usize)
+            .sum();
+        if tests <= MOST_TESTS * self.data.trees.len() {
+            return self.path_sum(filled().map(|(column, value)| (column as u32, *value)), scratch);
+        }
+        let (mut sum, mut first) = (0, 0);
+        for tree in &self.data.trees {
+            let mut at = 0;
+            while !tree.nodes[at].is_leaf() {
+                let node = &tree.nodes[at];
+                let value = row.get(node.feature as usize).copied().unwrap_or(0.0);
+                at = if value <= node.threshold { node.left } else { node.right } as usize;
+            }
+            sum += self.walked[first + at];
+            first += tree.nodes.len();
+        }
+        sum
+    }
+
     /// The same sum by walking every tree from its root.
     pub fn path_sum_by_walking(&self, row: &[(u32, f64)]) -> i64 {
         let path = |tree: &super::Tree| {
@@ -156,6 +187,21 @@ impl Forest {
 
 fn path_length(depth: u32, samples: u32) -> i64 {
     (i64::from(depth) << FRACTION_BITS) + fixed(average_path_length(samples))
+}
+
+/// Path lengths of a tree's leaves by their node numbers; of other nodes 0.
+fn leaf_paths(tree: &super::Tree) -> Vec<i64> {
+    let mut depths = vec![0_u32; tree.nodes.len()];
+    let mut paths = vec![0; tree.nodes.len()];
+    for (number, node) in tree.nodes.iter().enumerate() {
+        if node.is_leaf() {
+            paths[number] = path_length(depths[number], node.samples);
+        } else {
+            depths[node.left as usize] = depths[number] + 1;
+            depths[node.right as usize] = depths[number] + 1;
+        }
+    }
+    paths
 }
 
 /// Turns a tree: leaves are numbered so that the side of zero always comes first.

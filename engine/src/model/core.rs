@@ -120,15 +120,14 @@ pub fn statistics(counts: &Counts, view: View<'_>, own: u32) -> [f64; STATISTICS
     [top[0], top.iter().sum::<f64>() / words.min(3.0), sum / words, pattern, service_pattern]
 }
 
-/// Statistics as a sparse row: one-sided, as only a surplus of surprise makes a line odd.
-pub fn statistics_row(
-    statistics: [f64; STATISTICS],
-    medians: [f64; STATISTICS],
-) -> impl Iterator<Item = (u32, f64)> {
-    (0..STATISTICS).filter_map(move |at| {
-        let surplus = statistics[at] - medians[at];
-        (surplus > 0.0).then_some((at as u32, surplus))
-    })
+/// Statistics as a forest takes them: one-sided, as only a surplus of surprise makes a line odd.
+pub fn surplus(statistics: [f64; STATISTICS], medians: [f64; STATISTICS]) -> [f64; STATISTICS] {
+    std::array::from_fn(|at| (statistics[at] - medians[at]).max(0.0))
+}
+
+/// What is not zero of a row.
+pub fn sparse(row: &[f64; STATISTICS]) -> impl Iterator<Item = (u32, f64)> {
+    row.iter().enumerate().filter(|(_, value)| **value != 0.0).map(|(at, value)| (at as u32, *value))
 }
 
 /// A forest's raw channel value: the shorter the paths, the odder.
@@ -146,8 +145,8 @@ impl Core {
     pub fn channels(&self, view: View<'_>, own: u32, scratch: &mut CoreScratch) -> Channels {
         let path_sum = self.text.path_sum(text_row(view.columns), &mut scratch.text);
         let values = statistics(&self.counts, view, own);
-        let row = statistics_row(values, self.medians);
-        let statistics_sum = self.statistics.path_sum(row, &mut scratch.statistics);
+        let row = surplus(values, self.medians);
+        let statistics_sum = self.statistics.path_sum_of_dense(&row, &mut scratch.statistics);
         let [text, statistics, surprisal] = &self.tails;
         Channels {
             path_sum,

@@ -74,7 +74,7 @@ fn shares(core: &Core, event: &LogEvent, own: u32, line: &Line, channels: &Chann
     add_scaled(&mut shares.surprisal, &among, channels.surprisal_nats);
 
     let values = core::statistics(&core.counts, View::from(line), own);
-    let row: Vec<(u32, f64)> = core::statistics_row(values, core.medians).collect();
+    let row: Vec<(u32, f64)> = core::sparse(&core::surplus(values, core.medians)).collect();
     let credit = credit(&core.statistics, &row);
     let total: f64 = credit.iter().map(|(_, nats)| nats).sum();
     if total > 0.0 {

@@ -223,7 +223,7 @@ impl FirstPass {
         let text =
             grow(self.params.seed, self.spec.n_features, &|row| core::text_row(row.view().columns).collect());
         let statistics = grow(self.params.seed ^ STATISTICS_SEED, STATISTICS as u32, &|row| {
-            core::statistics_row(core::statistics(&self.counts, row.view(), 1), medians).collect()
+            core::sparse(&core::surplus(core::statistics(&self.counts, row.view(), 1), medians)).collect()
         });
         let (Ok(text), Ok(statistics)) = (text, statistics) else { return Err(too_few) };
         let tails = tails(&self.counts, &text, &statistics, medians, &sample);
@@ -267,7 +267,7 @@ fn tails(
         .map_init(<(PathScratch, PathScratch)>::default, |scratch, row| {
             let values = core::statistics(counts, row.view(), 1);
             let text_sum = text.path_sum(core::text_row(row.view().columns), &mut scratch.0);
-            let sum = statistics.path_sum(core::statistics_row(values, medians), &mut scratch.1);
+            let sum = statistics.path_sum_of_dense(&core::surplus(values, medians), &mut scratch.1);
             [core::forest_value(text, text_sum), core::forest_value(statistics, sum), values[1]]
         })
         .collect();

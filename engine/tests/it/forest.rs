@@ -133,6 +133,9 @@ proptest! {
             let sum = forest.path_sum(row.iter().copied(), &mut scratch);
             prop_assert_eq!(sum, forest.path_sum_by_walking(row));
             prop_assert_eq!(sum, forest.path_sum(row.iter().copied(), &mut PathScratch::default()));
+            let mut dense = vec![0.0; columns];
+            row.iter().for_each(|(column, value)| dense[*column as usize] = *value);
+            prop_assert_eq!(sum, forest.path_sum_of_dense(&dense, &mut scratch));
         }
     }
 }
