@@ -102,7 +102,7 @@ async fn demonstrate(
     load_or_train(&mut app, seed).await?;
     say_where(&app, &servers);
     let watched = stream.watch();
-    let show = Show::new(&app, watched);
+    let show = Show::new(watched);
     let tracker = TaskTracker::new();
     let shown = tracker.spawn(show.run(app.feed.subscribe(), app.stop.clone()));
     tracker.close();

@@ -168,8 +168,11 @@ impl ModelFile {
         self.reload_locked(&mut tried)
     }
 
-    /// Reads the file where it is another than at the last attempt.
-    fn reload_if_touched(&self) -> Option<Result<Reloaded, ModelFileError>> {
+    /// Reads the file where it is another than at the last attempt; `None` where it is not, or is not there.
+    ///
+    /// # Errors
+    /// As [`ModelFile::reload`].
+    pub fn reload_if_touched(&self) -> Option<Result<Reloaded, ModelFileError>> {
         let mut tried = self.tried.lock().unwrap_or_else(PoisonError::into_inner);
         let stamp = Stamp::of(&self.settings.path)?;
         (*tried != Some(stamp)).then(|| self.reload_locked(&mut tried))

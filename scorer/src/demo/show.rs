@@ -39,7 +39,7 @@ pub struct Show {
 
 impl Show {
     /// Nothing shown yet.
-    pub fn new(_app: &App, watched: Watched) -> Self {
+    pub fn new(watched: Watched) -> Self {
         let colour = std::io::stdout().is_terminal();
         Self { watched, colour, second: Instant::now(), in_second: 0, left_out: 0, found: 0, seen: 0 }
     }

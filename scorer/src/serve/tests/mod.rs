@@ -163,3 +163,26 @@ async fn a_taken_port_is_named_with_its_setting() {
         assert!(error.contains("in use"), "{error}");
     }
 }
+
+#[test]
+fn the_model_file_is_read_once_for_each_change_of_it() {
+    let dir = ModelDir::new(1);
+    let path = dir.path();
+    let settings = settings(&[("MODEL_PATH", path.to_str().unwrap())]);
+    let live = LiveModel::default();
+    let file = ModelFile::new(live.clone(), settings.model.clone(), Box::new(|_| ()));
+    assert!(file.reload_if_touched().unwrap().unwrap().changed);
+    assert!(file.reload_if_touched().is_none());
+    let digest = live.get().unwrap().model.digest().to_owned();
+
+    dir.replace(b"not a model");
+    assert!(file.reload_if_touched().unwrap().is_err());
+    assert!(file.reload_if_touched().is_none(), "one bad file, one message");
+    assert_eq!(live.get().unwrap().model.digest(), digest);
+
+    std::fs::remove_file(&path).unwrap();
+    assert!(file.reload_if_touched().is_none());
+    dir.replace(&model_bytes(2));
+    assert!(file.reload_if_touched().unwrap().unwrap().changed);
+    assert_ne!(live.get().unwrap().model.digest(), digest);
+}
