@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::{is_word_byte, scan};
+use super::{MAX_WORDS, is_word_byte, scan};
 
 /// One masked word.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ impl Masked {
         &self.pattern
     }
 
-    /// The words in the order of the text.
+    /// The words in the order of the text, at most [`MAX_WORDS`].
     pub fn words(&self) -> &[Word] {
         &self.words
     }
@@ -176,8 +176,12 @@ impl Masked {
         }
     }
 
+    /// A line of a megabyte has half a million words; those that nobody looks at are not kept.
     fn close(&mut self) {
-        self.words.extend(self.open.take());
+        let closed = self.open.take();
+        if self.words.len() < MAX_WORDS {
+            self.words.extend(closed);
+        }
     }
 }
 
