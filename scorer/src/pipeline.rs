@@ -26,11 +26,11 @@ use crate::record::{Ack, Batch, Body, Intake, Outcome, Record};
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
 
 /// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
-const INTAKE_BATCHES: usize = 4;
+const INTAKE_BATCHES: usize = 2;
 /// Scored batches that wait to be delivered.
-const DELIVERY_BATCHES: usize = 4;
+const DELIVERY_BATCHES: usize = 2;
 /// Batches whose findings are delivered together.
-const DELIVER_TOGETHER: usize = 8;
+const DELIVER_TOGETHER: usize = 4;
 
 /// A pipeline that runs.
 #[derive(Debug)]
