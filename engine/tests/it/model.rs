@@ -207,3 +207,19 @@ fn expected_lines_a_day_follow_from_rows_and_time() {
     assert!((expected - threshold.share * 2_000.0).abs() < 1e-9);
     assert_eq!(train(&lines, params()).expected_per_day(0.5), None);
 }
+
+#[test]
+fn a_sample_of_longer_input_states_its_error_and_is_near_the_exact_distribution() {
+    let lines = usual(40_000);
+    let quick = || TrainParams { n_estimators: 5, max_samples: 64, ..TrainParams::default() };
+    let exact = train(&lines, quick());
+    let mut first = FirstPass::new(quick().check().unwrap());
+    first.observe(&lines);
+    let mut second = first.grow().unwrap();
+    let error = second.calibrate_from_sample();
+    assert!(error > 0.0 && error < 0.001, "{error}");
+    let sampled = second.finish(Provenance::default());
+    let threshold = exact.threshold(Contamination::Share(0.05));
+    let off = (sampled.share_above(threshold.score) - threshold.share).abs();
+    assert!(off < 5.0 * error, "{off} against {error}");
+}
