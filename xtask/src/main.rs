@@ -29,13 +29,13 @@ enum Command {
     Codegen,
     /// Build the image, run the whole stack once on a real Docker engine, and stop it (root, half an hour)
     Compose(compose::Arguments),
-    /// Run the fault tests in their long form: brokers and scorers killed and started again, many times
-    Faults,
+    /// Kill, stop and start brokers and scorers over and over: the fault tests, many times
+    Faults(test::Rounds),
     /// Fuzz each target of fuzz/, or those named, and say how many executions there were
     Fuzz(fuzz::Arguments),
     /// Install what the tests need beyond Rust; what is there already is left alone
     Setup,
-    /// Run the tests of memory and progress over a long stream
+    /// Feed hostile input for a long time and measure memory
     Soak,
     /// Run everything that CI runs, but for the formatter and clippy
     Test,
@@ -48,10 +48,10 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(bench) => bench::run(&bench),
         Command::Codegen => codegen::run(),
         Command::Compose(arguments) => compose::run(&arguments),
-        Command::Faults => test::long("faults::"),
+        Command::Faults(rounds) => test::faults(&rounds),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Setup => setup::run(),
-        Command::Soak => test::long("soak::"),
+        Command::Soak => test::soak(),
         Command::Test => test::run(),
         Command::Tidy => tidy::run(),
     }

@@ -38,18 +38,43 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// The tests of the scorer whose names start with `module`, in their long form.
+/// How often.
+#[derive(clap::Args)]
+pub struct Rounds {
+    /// How many times each test runs
+    #[arg(long, default_value_t = 10)]
+    rounds: u32,
+}
+
+/// The tests that kill, stop and start, again and again: each round meets another moment.
 ///
 /// # Errors
-/// When one failed, or none was found.
-pub fn long(module: &str) -> Result<()> {
+/// At the first round in which one fails.
+pub fn faults(rounds: &Rounds) -> Result<()> {
     setup::run()?;
+    for round in 1..=rounds.rounds {
+        println!("round {round} of {}", rounds.rounds);
+        of_the_scorer(&["kafka::", "files::"])?;
+    }
+    Ok(())
+}
+
+/// The tests of memory, in their long form.
+///
+/// # Errors
+/// When one fails.
+pub fn soak() -> Result<()> {
+    setup::run()?;
+    of_the_scorer(&["soak::", "--nocapture"])
+}
+
+fn of_the_scorer(arguments: &[&str]) -> Result<()> {
     let mut tests = shell::cargo();
-    tests.env(LONG_TESTS, "1").args(["test", "-p", "scorer", "--test", "it", module, "--", "--nocapture"]);
+    tests.env(LONG_TESTS, "1").args(["test", "--package", "scorer", "--test", "it", "--"]).args(arguments);
     let (count, passed) = counted(&mut tests)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     if !passed || count.passed == 0 {
-        bail!("not everything passed, or no test's name starts with {module}");
+        bail!("not everything passed, or no test was found");
     }
     Ok(())
 }
