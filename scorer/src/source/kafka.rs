@@ -31,6 +31,7 @@ pub(super) type Partition = (Arc<str>, i32);
 /// Name of this source in health and messages.
 pub(super) const PART: &str = "kafka";
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
+const REPEAT_COMMITS_EVERY: Duration = Duration::from_secs(5);
 const LOOK_FOR_TOPICS_EVERY: Duration = Duration::from_secs(5);
 
 type GroupConsumer = BaseConsumer<GroupContext>;
@@ -63,6 +64,7 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
         positions,
         paused: None,
         committed_at: Instant::now(),
+        repeated_at: Instant::now(),
         topics_checked_at: Instant::now(),
     };
     tracing::info!(
@@ -104,6 +106,7 @@ struct Reader {
     /// The rebalance count under which the partitions were paused.
     paused: Option<u64>,
     committed_at: Instant,
+    repeated_at: Instant,
     topics_checked_at: Instant,
 }
 
@@ -251,22 +254,28 @@ impl Reader {
         Ok(())
     }
 
-    /// Commits what moved, without waiting for the answer: the callback tells of failures.
+    /// Commits what moved, without waiting for the answer. librdkafka tells nobody how such a commit ended, so
+    /// all positions are committed again now and then: one that failed is made good.
     fn commit_moved(&mut self) {
         if self.committed_at.elapsed() < COMMIT_EVERY {
             return;
         }
         self.committed_at = Instant::now();
+        if self.repeated_at.elapsed() >= REPEAT_COMMITS_EVERY {
+            self.repeated_at = Instant::now();
+            self.positions.untake_all();
+        }
+        self.commit(CommitMode::Async);
+    }
+
+    fn commit(&self, mode: CommitMode) {
         let moved = self.positions.take_moved();
         if moved.is_empty() {
             return;
         }
-        match offsets(&moved).and_then(|list| self.consumer.commit(&list, CommitMode::Async)) {
-            Ok(()) => self.consumer.context().commit_sent(),
-            Err(error) => {
-                tracing::warn!(error = explain(&error), "positions could not be committed; tried again");
-                self.positions.untake(moved.iter().map(|(key, _)| key));
-            }
+        if let Err(error) = offsets(&moved).and_then(|list| self.consumer.commit(&list, mode)) {
+            tracing::warn!(error = explain(&error), "positions could not be committed; tried again");
+            self.positions.untake(moved.iter().map(|(key, _)| key));
         }
     }
 
@@ -287,11 +296,9 @@ impl Reader {
                 break;
             }
         }
-        self.committed_at = Instant::now() - COMMIT_EVERY;
-        self.commit_moved();
-        while self.consumer.context().commits_open() > 0 && Instant::now() < deadline {
-            let _ = self.consumer.poll(Duration::from_millis(5));
-            self.commit_moved();
+        if self.consumer.context().is_connected() {
+            self.positions.untake_all();
+            self.commit(CommitMode::Sync);
         }
     }
 }

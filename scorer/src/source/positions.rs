@@ -132,6 +132,11 @@ impl<K: Clone + Eq + Hash + Send + 'static> Shared<K> {
         }
     }
 
+    /// As `untake`, for every stream.
+    pub fn untake_all(&self) {
+        self.lock().streams.values_mut().for_each(|stream| stream.told = None);
+    }
+
     /// The position of a stream, once something of it was delivered.
     pub fn position(&self, key: &K) -> Option<u64> {
         self.lock().streams.get(key)?.position

@@ -1,7 +1,7 @@
-//! What librdkafka calls back: rebalances, answers to commits, statistics, errors. Runs on the source's thread,
+//! What librdkafka calls back: rebalances, statistics, errors. Runs on the source's thread,
 //! inside its polls.
 
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use ::kafka::rdkafka::TopicPartitionList;
 use ::kafka::rdkafka::client::ClientContext;
 use ::kafka::rdkafka::config::RDKafkaLogLevel;
 use ::kafka::rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
-use ::kafka::rdkafka::error::{KafkaError, KafkaResult};
+use ::kafka::rdkafka::error::KafkaError;
 use ::kafka::rdkafka::statistics::Statistics;
 use ::kafka::rdkafka::types::RDKafkaErrorCode;
 
@@ -30,7 +30,7 @@ pub struct GroupContext {
     watch: Arc<Watch>,
     session_timeout: Duration,
     rebalances: AtomicU64,
-    commits_open: AtomicI64,
+    connected: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -54,7 +54,7 @@ impl GroupContext {
             metrics: app.metrics.clone(),
             session_timeout,
             rebalances: AtomicU64::new(0),
-            commits_open: AtomicI64::new(0),
+            connected: AtomicBool::new(false),
             state: Mutex::default(),
         }
     }
@@ -74,14 +74,9 @@ impl GroupContext {
         self.rebalances.load(Ordering::Relaxed)
     }
 
-    /// Notes a commit that was sent and not yet answered.
-    pub fn commit_sent(&self) {
-        self.commits_open.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Commits that are not yet answered.
-    pub fn commits_open(&self) -> i64 {
-        self.commits_open.load(Ordering::Relaxed)
+    /// Whether a broker answered lately.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
     }
 
     /// A topic of the subscription does not exist, or all do.
@@ -166,13 +161,17 @@ impl ClientContext for GroupContext {
 
     fn error(&self, error: KafkaError, reason: &str) {
         match error.rdkafka_error_code() {
-            Some(RDKafkaErrorCode::AllBrokersDown) => self.trouble(&explain(&error)),
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.connected.store(false, Ordering::Relaxed);
+                self.trouble(&explain(&error));
+            }
             _ => tracing::debug!(target: "librdkafka", %error, "{reason}"),
         }
     }
 
     fn stats(&self, statistics: Statistics) {
         let connected = statistics.brokers.values().any(|broker| broker.state == "UP");
+        self.connected.store(connected, Ordering::Relaxed);
         let (joined, missing) = {
             let state = self.state();
             (state.joined, state.topic_missing)
@@ -230,14 +229,6 @@ impl ConsumerContext for GroupContext {
         self.metrics.rebalances.inc();
         if matches!(rebalance, Rebalance::Assign(_)) {
             self.state().joined = true;
-        }
-    }
-
-    fn commit_callback(&self, result: KafkaResult<()>, offsets: &TopicPartitionList) {
-        self.commits_open.fetch_sub(1, Ordering::Relaxed);
-        if let Err(error) = result {
-            tracing::debug!(error = explain(&error), "positions could not be committed; tried again");
-            self.positions.untake(&keys_of(offsets));
         }
     }
 }
