@@ -37,7 +37,8 @@ const DELIVER_TOGETHER: usize = 4;
 pub struct Pipeline {
     closing: CancellationToken,
     give_up: CancellationToken,
-    ended: oneshot::Receiver<()>,
+    /// `None` once the end was told.
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 /// What the pipeline needs of the rooms around it.
@@ -77,15 +78,23 @@ pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline
         // An error means that nobody waits any more.
         let _ = done.send(());
     })?;
-    Ok((intake, Pipeline { closing, give_up, ended }))
+    Ok((intake, Pipeline { closing, give_up, ended: Some(ended) }))
 }
 
 impl Pipeline {
     /// Takes no new batch, finishes those it has, and returns when their findings are delivered.
     pub async fn close(&mut self) {
         self.closing.cancel();
-        // An error means that the thread is gone, and so is the work.
-        let _ = (&mut self.ended).await;
+        self.ended().await;
+    }
+
+    /// Waits until the threads are gone: after [`Pipeline::close`], or because one of them failed.
+    pub async fn ended(&mut self) {
+        if let Some(ended) = &mut self.ended {
+            // An error means that the thread is gone, and so is the work.
+            let _ = ended.await;
+            self.ended = None;
+        }
     }
 
     /// Stops trying to deliver; what is not delivered is not acknowledged.

@@ -159,7 +159,7 @@ pub async fn load_model(app: &App) -> anyhow::Result<()> {
 }
 
 impl App {
-    /// Runs until a signal comes, every source has ended, or one fails; then stops everything in order: no new
+    /// Runs until a signal comes, every source has ended, or a room fails; then stops everything in order: no new
     /// records, those in work delivered, positions kept.
     ///
     /// # Errors
@@ -167,7 +167,7 @@ impl App {
     pub async fn stop_after(
         self,
         mut pipeline: Pipeline,
-        servers: Servers,
+        mut servers: Servers,
         mut sources: Vec<Running>,
         mut signals: Signals,
     ) -> anyhow::Result<ExitCode> {
@@ -178,6 +178,12 @@ impl App {
                 Ok(())
             }
             result = ended(&mut sources, endless) => result,
+            result = servers.failed() => result,
+            () = pipeline.ended() => {
+                // What is not acknowledged is read again at the next start; waiting would not help it.
+                self.stop.cancel();
+                anyhow::bail!("a thread of the pipeline ended unexpectedly, what it said is in the log above")
+            }
         };
         self.stop.cancel();
         let timeout = self.settings.shutdown_timeout;

@@ -34,11 +34,18 @@ impl Colours {
     }
 }
 
-/// On one line, without control characters, at most `most` characters.
+/// What a terminal would act on instead of showing it: control characters and those that turn the direction of text.
+fn is_unseen(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// On one line, without what a terminal would act on, at most `most` characters.
 pub fn shown(text: &str, most: usize) -> String {
-    let mut letters = text.trim().chars().map(|letter| match letter {
+    let text = text.trim_matches(|letter: char| letter.is_whitespace() || is_unseen(letter));
+    let mut letters = text.chars().map(|letter| match letter {
         '\n' => '\u{23ce}',
-        letter if letter.is_control() => ' ',
+        letter if is_unseen(letter) => ' ',
         letter => letter,
     });
     let mut line: String = letters.by_ref().take(most).collect();
@@ -277,5 +284,6 @@ mod tests {
     #[test]
     fn control_characters_never_reach_the_terminal() {
         assert_eq!(shown("a\u{1b}[2Jb\r\nc\0", 50), "a [2Jb \u{23ce}c");
+        assert_eq!(shown("pay \u{202e}gpj.exe", 50), "pay  gpj.exe");
     }
 }

@@ -26,6 +26,20 @@ pub struct Servers {
 }
 
 impl Servers {
+    /// Waits for a server that ends though nobody asked it to; without servers for ever.
+    ///
+    /// # Errors
+    /// Always: why it ended.
+    pub async fn failed(&mut self) -> anyhow::Result<()> {
+        match self.tasks.join_next().await {
+            Some(ended) => {
+                ended.context("a server ended abnormally")??;
+                anyhow::bail!("a server ended though the process was not asked to stop")
+            }
+            None => std::future::pending().await,
+        }
+    }
+
     /// Waits until all servers stopped; they do so when `App::stop` is cancelled.
     ///
     /// # Errors

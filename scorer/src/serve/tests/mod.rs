@@ -154,6 +154,18 @@ impl Running {
 }
 
 #[tokio::test]
+async fn a_server_that_ends_unasked_is_an_error() {
+    for (end, said) in
+        [(Ok(()), "not asked to stop"), (Err(anyhow::anyhow!("out of sockets")), "out of sockets")]
+    {
+        let mut servers = super::Servers { http: None, grpc: None, tasks: tokio::task::JoinSet::new() };
+        servers.tasks.spawn(async { end });
+        let error = format!("{:#}", servers.failed().await.unwrap_err());
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_taken_port_is_named_with_its_setting() {
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();
