@@ -20,9 +20,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit status when findings were made and `--exit-code` asked for it.
 pub const EXIT_FOUND: u8 = 1;
 /// Exit status of every error, as `diff` and `grep` have it.
