@@ -9,7 +9,7 @@ use rdkafka::Offset;
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
-use rdkafka::error::KafkaError;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Headers as _, Message as _};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 
@@ -205,7 +205,18 @@ impl Broker {
         for partition in self.partitions(&consumer, topic)? {
             asked.add_partition(topic, partition);
         }
-        let committed = consumer.committed_offsets(asked, CALL_LIMIT)?;
+        // A broker that has just started answers before it has read what groups committed.
+        let until = Instant::now() + CALL_LIMIT;
+        let committed = loop {
+            match consumer.committed_offsets(asked.clone(), CALL_LIMIT) {
+                Err(KafkaError::MetadataFetch(
+                    RDKafkaErrorCode::NotCoordinator
+                    | RDKafkaErrorCode::CoordinatorLoadInProgress
+                    | RDKafkaErrorCode::CoordinatorNotAvailable,
+                )) if Instant::now() < until => drop(consumer.poll(Duration::from_millis(100))),
+                answer => break answer?,
+            };
+        };
         Ok(committed
             .elements()
             .iter()
