@@ -11,3 +11,4 @@ pub mod id;
 pub mod metrics;
 pub mod model;
 pub mod redact;
+pub mod terminal;

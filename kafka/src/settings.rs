@@ -179,7 +179,7 @@ fn check_property(name: &str, value: &str) -> Result<(), PropertyError> {
 
 /// Whether a property's value must never be printed.
 pub fn is_secret(property: &str) -> bool {
-    ["password", "secret", "oauthbearer.config", "key.pem", "credential", "token"]
+    ["password", "secret", "oauthbearer.config", "jaas", "key.pem", "credential", "token"]
         .iter()
         .any(|part| property.contains(part))
 }
@@ -269,5 +269,6 @@ mod tests {
         let settings = with(&[("sasl.password", "hunter2")]);
         assert!(!format!("{settings:?}").contains("hunter2"));
         assert!(is_secret("ssl.key.password"));
+        assert!(is_secret("sasl.jaas.config"));
     }
 }

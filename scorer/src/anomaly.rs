@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use engine::event::{Level, LogEvent};
 use engine::id::FindingId;
 use engine::model::{Explanation, Reason, Score};
+use engine::terminal::on_one_line;
 use serde::Serialize;
 use tokio::sync::broadcast;
 
@@ -120,7 +121,7 @@ impl AnomalyRecord {
             score = format_args!("{:.4}", self.score),
             percentile = format_args!("{:.2}", self.percentile),
             why = why.join(", "),
-            message = cut(&self.message, 500),
+            message = on_one_line(cut(&self.message, 500)),
         );
     }
 

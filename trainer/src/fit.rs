@@ -1,5 +1,6 @@
 //! `trainer fit`: two passes over the logs make a model; then the report.
 
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -134,10 +135,15 @@ fn from_sample(mut second: SecondPass, provenance: Provenance) -> Calibrated {
     Calibrated { model, histogram, oddest, sample_error: Some(error) }
 }
 
+/// Where a file lies does not change the model, so that its path must not either.
+fn file_name(name: &str) -> String {
+    Path::new(name).file_name().map_or_else(|| name.to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
 fn provenance(args: &FitArgs, names: &[String], counts: &Counts) -> Provenance {
     let (first_time, last_time) = counts.span.unwrap_or_default();
     Provenance {
-        inputs: names.to_vec(),
+        inputs: names.iter().map(|name| file_name(name)).collect(),
         rows: counts.accepted,
         rejected: counts.rejects.faulty(),
         first_time,

@@ -1,5 +1,6 @@
 //! The report as a person reads it in a terminal.
 
+use engine::terminal::is_unseen;
 use std::fmt::Write as _;
 
 use engine::model::{Reason, ReasonKind};
@@ -172,11 +173,11 @@ fn unit(input: &str) -> &'static str {
     if input.starts_with("topic ") { "offset" } else { "line" }
 }
 
-/// On one line, without control characters, at most `most` characters.
+/// On one line, without what a terminal would act on, at most `most` characters.
 fn shown(text: &str, most: usize) -> String {
     let mut letters = text.chars().map(|letter| match letter {
         '\n' => '\u{23ce}',
-        letter if letter.is_control() => ' ',
+        letter if is_unseen(letter) => ' ',
         letter => letter,
     });
     let mut line: String = letters.by_ref().take(most).collect();

@@ -231,7 +231,12 @@ fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<
     let table: toml::Table = match text.parse() {
         Ok(table) => table,
         Err(error) => {
-            mistake(CONFIG_FILE, path.display().to_string(), format!("is not TOML: {error}"));
+            // Only where and what: the line itself may hold a password.
+            let line = error
+                .span()
+                .map_or(1, |span| text.bytes().take(span.start).filter(|byte| *byte == b'\n').count() + 1);
+            let why = format!("is not TOML, line {line}: {}", error.message());
+            mistake(CONFIG_FILE, path.display().to_string(), why);
             return;
         }
     };

@@ -1,6 +1,7 @@
 //! Anomalies on the terminal: time, service, level, score, text and why. Every text of a line is shown with its
 //! control characters written out.
 
+use engine::terminal::is_unseen;
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _};
 use std::sync::Arc;
@@ -166,7 +167,7 @@ fn plain(text: &str) -> String {
             out.push('…');
             break;
         }
-        if character.is_control() {
+        if is_unseen(character) {
             out.extend(character.escape_default());
         } else {
             out.push(character);

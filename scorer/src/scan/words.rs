@@ -1,6 +1,7 @@
 //! Reasons as sentences, and texts as a terminal can show them.
 
 use engine::model::{Explanation, Reason, ReasonKind};
+use engine::terminal::is_unseen;
 
 /// Escape sequences, or nothing where standard output is no terminal.
 #[derive(Clone, Copy, Debug)]
@@ -32,12 +33,6 @@ impl Colours {
     fn paint(self, code: &str, text: &str) -> String {
         if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
-}
-
-/// What a terminal would act on instead of showing it: control characters and those that turn the direction of text.
-fn is_unseen(letter: char) -> bool {
-    letter.is_control()
-        || matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// On one line, without what a terminal would act on, at most `most` characters.

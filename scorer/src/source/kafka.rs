@@ -30,6 +30,8 @@ pub(super) type Partition = (Arc<str>, i32);
 
 /// Name of this source in health and messages.
 pub(super) const PART: &str = "kafka";
+/// A batch that waits longer than this for room makes fetching pause.
+const PAUSE_AFTER: Duration = Duration::from_secs(1);
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const REPEAT_COMMITS_EVERY: Duration = Duration::from_secs(5);
 const LOOK_FOR_TOPICS_EVERY: Duration = Duration::from_secs(5);
@@ -62,6 +64,7 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
         app: app.clone(),
         consumer,
         positions,
+        blocked_since: None,
         paused: None,
         committed_at: Instant::now(),
         repeated_at: Instant::now(),
@@ -103,6 +106,8 @@ struct Reader {
     consumer: GroupConsumer,
     positions: Shared<Partition>,
     taking: Taking,
+    /// Since when a batch waits for room.
+    blocked_since: Option<Instant>,
     /// The rebalance count under which the partitions were paused.
     paused: Option<u64>,
     committed_at: Instant,
@@ -191,9 +196,15 @@ impl Reader {
         }
     }
 
-    /// The pipeline is full: fetching pauses, polling goes on.
+    /// The pipeline is full: fetching pauses, polling goes on. Not at once: a paused partition's records are
+    /// fetched again, which takes longer than most waits.
     fn wait_for_room(&mut self) -> Result<(), Failure> {
         if self.taking.assembly.retry()? {
+            self.blocked_since = None;
+            return Ok(());
+        }
+        if self.blocked_since.get_or_insert_with(Instant::now).elapsed() < PAUSE_AFTER {
+            std::thread::sleep(Duration::from_millis(1));
             return Ok(());
         }
         let rebalances = self.consumer.context().rebalances();

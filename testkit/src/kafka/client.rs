@@ -138,7 +138,7 @@ impl Broker {
             new.partition = record.partition;
             new.timestamp = record.timestamp_ms;
             while let Err((error, returned)) = producer.send(new) {
-                let full = rdkafka::types::RDKafkaErrorCode::QueueFull;
+                let full = RDKafkaErrorCode::QueueFull;
                 if error.rdkafka_error_code() != Some(full) {
                     return Err(error).with_context(|| format!("cannot produce to {topic}"));
                 }

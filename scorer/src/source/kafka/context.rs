@@ -1,6 +1,7 @@
 //! What librdkafka calls back: rebalances, statistics, errors. Runs on the source's thread,
 //! inside its polls.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +39,8 @@ pub struct GroupContext {
 struct State {
     joined: bool,
     topic_missing: bool,
-    told: Option<(String, Instant)>,
+    /// What was told when; as short as librdkafka's list of errors.
+    told: BTreeMap<String, Instant>,
 }
 
 impl GroupContext {
@@ -93,12 +95,8 @@ impl GroupContext {
     pub fn trouble(&self, why: &str) {
         self.health.not_ready(PART, why);
         let mut state = self.state();
-        let again = match &state.told {
-            Some((told, at)) => told != why || at.elapsed() >= TELL_AGAIN,
-            None => true,
-        };
-        if again {
-            state.told = Some((why.to_owned(), Instant::now()));
+        if state.told.get(why).is_none_or(|at| at.elapsed() >= TELL_AGAIN) {
+            state.told.insert(why.to_owned(), Instant::now());
             tracing::warn!("{why}");
         }
     }
@@ -178,7 +176,7 @@ impl ClientContext for GroupContext {
         };
         if connected && joined && !missing {
             self.health.ready(PART);
-            self.state().told = None;
+            self.state().told.clear();
         } else if !connected {
             self.health.not_ready(PART, "no broker answers");
         }
