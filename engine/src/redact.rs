@@ -140,7 +140,7 @@ impl Redactor {
                 .size_limit(1 << 20)
                 .build()
                 .map_err(|error| syntax(error.to_string()))?;
-            let has_group = regex.capture_names().flatten().any(|name| name == "secret");
+            let has_group = regex.capture_names().flatten().any(|name| matches!(name, "secret" | "guess"));
             if regex.is_match("") {
                 return Err(syntax("it matches the empty text, so it would match everywhere".to_owned()));
             }
@@ -232,7 +232,8 @@ impl Compiled {
         for captures in self.regex.captures_iter(text) {
             let whole = captures.get_match();
             let group = || ["secret", "quoted", "single"].iter().find_map(|name| captures.name(name));
-            let secret = if self.has_group { group() } else { Some(whole) };
+            let guess = || captures.name("guess").filter(|guess| patterns::is_made_up(guess.as_str()));
+            let secret = if self.has_group { group().or_else(guess) } else { Some(whole) };
             let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { continue };
             let kind = captures.name("kind").and_then(|name| patterns::sensitive_name(name.as_str()));
             let kind = kind.unwrap_or(&self.kind);
@@ -279,6 +280,48 @@ mod tests {
     )]
     #[case("-----BEGIN PRIVATE KEY-----\nMIIEcut", "[redacted:private_key]")]
     #[case("push with ghp_0123456789abcdefghijABCDEFGHIJ012345", "push with [redacted:token]")]
+    #[case(
+        "aws key AKIAIOSFODNN7EXAMPLE secret wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+        "aws key [redacted:aws_key] secret [redacted:aws_secret]"
+    )]
+    #[case(
+        "AKIAIOSFODNN7EXAMPLE:wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY, ok",
+        "[redacted:aws_key]:[redacted:aws_secret], ok"
+    )]
+    #[case("GET / Cookie: session=cookiesess88", "GET / Cookie: [redacted:cookie]")]
+    #[case("Cookie: a=b1; sid=c2 status=200", "Cookie: [redacted:cookie] status=200")]
+    #[case("set-cookie: sid=x9; Path=/; HttpOnly", "set-cookie: [redacted:cookie]")]
+    #[case(r#"{"cookie":"sid=x9","n":1}"#, r#"{"cookie":"[redacted:cookie]","n":1}"#)]
+    #[case("got cookie=deadbeef12 from ann", "got cookie=[redacted:cookie] from ann")]
+    #[case("ran curl -u bob:curlpw44 http://h/", "ran curl -u bob:[redacted:password] http://h/")]
+    #[case("curl -s --user 'bob:curl pw' h", "curl -s --user 'bob:[redacted:password]' h")]
+    #[case("mysql -pmysqlpw00", "mysql -p[redacted:password]")]
+    #[case("mysqldump -u root -p123456 shop", "mysqldump -u root -p[redacted:password] shop")]
+    #[case(
+        "sh -c \"mariadb-dump -h db -p'a b' x\"",
+        "sh -c \"mariadb-dump -h db -p'[redacted:password]' x\""
+    )]
+    #[case("user's password 'sqpw88' rejected", "user's password '[redacted:password]' rejected")]
+    #[case("passphrase \"a b c\" refused", "passphrase \"[redacted:passphrase]\" refused")]
+    #[case("password is plainpw77", "password is [redacted:password]")]
+    #[case(
+        "New password was set; password set to ab12, ok",
+        "New password was set; password set to [redacted:password], ok"
+    )]
+    #[case("PIN=9876", "PIN=[redacted:pin]")]
+    #[case(
+        "card_pin: \"987654\" given, pin is 1234",
+        "card_pin: \"[redacted:pin]\" given, pin is [redacted:pin]"
+    )]
+    #[case("<password>xmlpw99</password>", "<password>[redacted:password]</password>")]
+    #[case(
+        "<w:Password T=\"x\"> a b </w:Password>",
+        "<w:Password T=\"x\"> [redacted:password] </w:Password>"
+    )]
+    #[case(
+        "<pin>9876</pin><Token><![CDATA[t1]]></Token>",
+        "<pin>[redacted:pin]</pin><Token><![CDATA[[redacted:token]]]></Token>"
+    )]
     fn a_secret_is_replaced_by_its_kind(#[case] text: &str, #[case] redacted: &str) {
         assert_eq!(Redactor::default().redact_text(text), redacted);
     }
@@ -291,8 +334,37 @@ mod tests {
     #[case("order 4111111111111112 shipped")]
     #[case("see https://example.com/a:b@c and 1234567890123456")]
     #[case("the secret of good tea: patience")]
+    #[case("password expired for user bob")]
+    #[case("password is required")]
+    #[case("password is incorrect")]
+    #[case("password is 8 to 20 characters long")]
+    #[case("password was changed 3 days ago")]
+    #[case("token expired")]
+    #[case("Token verification failed: signature expired 60 s ago")]
+    #[case("unexpected token '}' in line 3")]
+    #[case("aws build of 2fd4e1c67a2d28fced849ee1bb76e7391b93eb12 secret mount")]
+    #[case("cookie expired; Cookie: missing")]
+    #[case("curl: (7) Failed to connect to db:5432")]
+    #[case("curl --url http://h:80/ -o out:1")]
+    #[case("mysql -P3306 -u root -p shop; mkdir -pv data")]
+    #[case("docker run --name mysql -p3306:3306 -p 33060:33060")]
+    #[case("psql -p5432 -U bob")]
+    #[case("usage: login <password> [options]")]
+    #[case("<user>bob</user>")]
+    #[case("ping=1234 ms, mapping: 12345, pin: 7 high")]
     fn ordinary_lines_are_left_alone(#[case] text: &str) {
         assert!(matches!(Redactor::default().redact_text(text), Cow::Borrowed(_)), "{text}");
+    }
+
+    #[test]
+    fn no_line_of_the_sample_logs_is_changed() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../data/sample_logs.csv");
+        let text = std::fs::read_to_string(path).unwrap();
+        let redactor = Redactor::default();
+        assert!(text.lines().count() > 1_000);
+        for line in text.lines() {
+            assert_eq!(redactor.redact_text(line), line);
+        }
     }
 
     #[test]
@@ -302,17 +374,26 @@ mod tests {
             ("userPassword", "p"),
             ("user", "ann"),
             ("note", "token=abc"),
+            ("card_pin", "9876"),
+            ("spin", "9876"),
         ];
         let mut event = LogEvent {
             message: "m".to_owned(),
             attributes: attributes.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
             ..LogEvent::default()
         };
-        assert_eq!(Redactor::default().redact(&mut event), 3);
+        assert_eq!(Redactor::default().redact(&mut event), 4);
         let values: Vec<_> = event.attributes.iter().map(|(_, value)| value.as_str()).collect();
         assert_eq!(
             values,
-            ["[redacted:authorization]", "[redacted:password]", "ann", "token=[redacted:token]"]
+            [
+                "[redacted:authorization]",
+                "[redacted:password]",
+                "ann",
+                "token=[redacted:token]",
+                "[redacted:pin]",
+                "9876"
+            ]
         );
     }
 
