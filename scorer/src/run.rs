@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -90,6 +90,9 @@ impl App {
 /// Name of the model in health.
 const MODEL: &str = "model";
 const SHOW_MODEL_EVERY: Duration = Duration::from_secs(2);
+
+/// How long open calls may take to be answered after the last delivery.
+const SERVERS_GRACE: Duration = Duration::from_secs(2);
 
 /// Keeps health and metrics equal to the model in use.
 async fn show_model(app: App) {
@@ -187,13 +190,16 @@ impl App {
         };
         self.stop.cancel();
         let timeout = self.settings.shutdown_timeout;
+        let deadline = Instant::now() + timeout;
         let stopped = async {
             for source in &mut sources {
                 source.ended().await?;
             }
-            servers.stopped().await?;
+            // First the pipeline: calls in flight wait for it, and peers that only hold a connection do not.
             pipeline.close().await;
-            anyhow::Ok(())
+            // Half of what is left: ending the grace must not look like running out of time.
+            let left = deadline.saturating_duration_since(Instant::now());
+            servers.stopped(SERVERS_GRACE.min(left / 2)).await
         };
         let stopped = tokio::select! {
             stopped = tokio::time::timeout(timeout, stopped) => stopped,

@@ -8,6 +8,7 @@ mod otlp;
 mod tests;
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -40,14 +41,23 @@ impl Servers {
         }
     }
 
-    /// Waits until all servers stopped; they do so when `App::stop` is cancelled.
+    /// Waits until all servers stopped; they do so when `App::stop` is cancelled and their calls are answered. A
+    /// connection that still lasts after `grace` is cut off, which is no error: peers may be silent for ever.
     ///
     /// # Errors
     /// A server failed.
-    pub async fn stopped(mut self) -> anyhow::Result<()> {
-        while let Some(ended) = self.tasks.join_next().await {
-            ended.context("a server ended abnormally")??;
+    pub async fn stopped(mut self, grace: Duration) -> anyhow::Result<()> {
+        let ended = async {
+            while let Some(ended) = self.tasks.join_next().await {
+                ended.context("a server ended abnormally")??;
+            }
+            Ok(())
+        };
+        if let Ok(ended) = tokio::time::timeout(grace, ended).await {
+            return ended;
         }
+        tracing::info!(servers = self.tasks.len(), "connections that peers still held open were cut off");
+        self.tasks.shutdown().await;
         Ok(())
     }
 }

@@ -1,9 +1,12 @@
 //! The demonstration and the health check as a person starts them.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+
 use assert_cmd::Command;
 use predicates::str::contains;
 
-use crate::rig::Scorer;
+use crate::rig::{LIMIT, Scorer};
 
 fn scorer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scorer"));
@@ -63,4 +66,18 @@ fn health_tells_ready_not_ready_and_faulty_apart_by_its_status() {
     let nobody = format!("http://127.0.0.1:{}", testkit::free_port().unwrap());
     scorer().args(["health", "--url", &nobody]).assert().code(1).stderr(contains("does not answer"));
     scorer().args(["health", "--url", "ftp://x"]).assert().code(2).stderr(contains("http://HOST:PORT/PATH"));
+}
+
+#[test]
+fn a_stop_succeeds_though_peers_hold_silent_connections() {
+    let mut running = Scorer::start("silent-peers", &["--input", "otlp", "--shutdown-timeout-s", "4"]);
+    running.wait_ready();
+    let mut half = TcpStream::connect_timeout(&running.http, LIMIT).unwrap();
+    half.write_all(b"GET / HT").unwrap();
+    let silent = TcpStream::connect_timeout(&running.grpc, LIMIT).unwrap();
+    let (status, folder) = running.stop();
+    let log = std::fs::read_to_string(folder.path().join("scorer.log")).unwrap();
+    assert!(status.success(), "{status}:\n{log}");
+    assert!(log.contains("were cut off"), "{log}");
+    drop((half, silent));
 }

@@ -29,16 +29,14 @@ use crate::live::LiveModel;
 use crate::run::App;
 use scoring::Scoring;
 
-/// How long open calls may take to end after the stop; streams of health watchers never end by themselves.
-const DRAIN: Duration = Duration::from_secs(10);
-
 /// Calls that one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 128;
 
 /// A gRPC server that is ready to run.
 pub type Serving = std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
-/// Puts the server together; it runs when the result is awaited, until `App::stop`.
+/// Puts the server together; it runs when the result is awaited, until `App::stop`, then until the last connection
+/// ended; those of health watchers never end by themselves.
 ///
 /// # Errors
 /// A certificate or key cannot be used.
@@ -79,10 +77,7 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let serving = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let told = tokio::spawn(tell_health(reporter, live, stop.clone()));
-        let outcome = tokio::select! {
-            outcome = serving => outcome.context("the gRPC server failed"),
-            () = drained(stop) => Ok(()),
-        };
+        let outcome = serving.await.context("the gRPC server failed");
         told.abort();
         outcome
     }))
@@ -106,11 +101,6 @@ async fn tell_health(reporter: HealthReporter, live: LiveModel, stop: Cancellati
         stop.cancelled().await;
     }
     report(&reporter, ServingStatus::NotServing).await;
-}
-
-async fn drained(stop: CancellationToken) {
-    stop.cancelled().await;
-    tokio::time::sleep(DRAIN).await;
 }
 
 fn tls(files: &TlsFiles) -> anyhow::Result<ServerTlsConfig> {

@@ -5,7 +5,7 @@ mod guard;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -19,9 +19,6 @@ use tokio::sync::Semaphore;
 
 use crate::run::App;
 use guard::Guard;
-
-/// How long open responses may take to end after the stop.
-const DRAIN: Duration = Duration::from_secs(5);
 
 /// Event streams that may be open at once.
 const STREAMS: usize = 64;
@@ -38,18 +35,15 @@ struct Shared {
     streams: Arc<Semaphore>,
 }
 
-/// Serves until `App::stop`.
+/// Serves until `App::stop`, then until the last connection ended.
 ///
 /// # Errors
 /// The listener failed.
 pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.clone().cancelled_owned());
-    tokio::select! {
-        outcome = serving => outcome.context("the HTTP server failed"),
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN).await } => Ok(()),
-    }
+    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    serving.await.context("the HTTP server failed")
 }
 
 fn router(app: App) -> Router {

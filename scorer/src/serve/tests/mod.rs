@@ -7,10 +7,13 @@ mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use engine::event::{EventTime, Level, LogEvent};
 use engine::model::train::{FirstPass, TrainParams};
 use engine::model::{Model, Provenance};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::{Channel, Endpoint};
@@ -149,7 +152,7 @@ impl Running {
 
     async fn stop(self) {
         self.app.stop.cancel();
-        self.servers.stopped().await.unwrap();
+        self.servers.stopped(Duration::from_secs(2)).await.unwrap();
     }
 }
 
@@ -163,6 +166,30 @@ async fn a_server_that_ends_unasked_is_an_error() {
         let error = format!("{:#}", servers.failed().await.unwrap_err());
         assert!(error.contains(said), "{error}");
     }
+}
+
+/// A connection over which half a request came, and none of it is answered.
+async fn half_a_request(address: std::net::SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HT").await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn silent_connections_are_cut_off_at_the_stop_without_an_error() {
+    let running = Running::start(&[]).await;
+    let silent = [half_a_request(running.http).await, TcpStream::connect(running.grpc).await.unwrap()];
+    // Whoever connects later is served later.
+    running.channel().await;
+    running.stop().await;
+    drop(silent);
+}
+
+#[tokio::test]
+async fn the_grace_of_the_stop_is_not_waited_for_when_nobody_is_connected() {
+    let running = Running::start(&[]).await;
+    running.app.stop.cancel();
+    running.servers.stopped(Duration::MAX).await.unwrap();
 }
 
 #[tokio::test]

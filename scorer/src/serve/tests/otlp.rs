@@ -60,6 +60,18 @@ async fn an_export_is_answered_after_its_delivery_and_not_before() {
 }
 
 #[tokio::test]
+async fn an_export_in_flight_at_the_stop_is_answered() {
+    let mut running = Running::start(&[]).await;
+    let call = send(&running, export(&["vault sealed"])).await;
+    let batch = running.batches.recv().await.unwrap();
+    running.app.stop.cancel();
+    running.batches.close();
+    (batch.ack)(Outcome { scored: 1, ..Outcome::default() });
+    running.stop().await;
+    assert_eq!(call.await.unwrap().unwrap().into_inner().partial_success, None);
+}
+
+#[tokio::test]
 async fn the_same_record_in_another_export_has_the_same_bytes() {
     let mut running = Running::start(&[]).await;
     let mut seen = Vec::new();
