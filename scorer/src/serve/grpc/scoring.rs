@@ -95,30 +95,53 @@ impl Scoring {
         Ok(events)
     }
 
+    /// The scores of a line's events. All but the first of them use up `room`, which is what the call may still
+    /// hold; a line that does not fit is rejected and uses up nothing.
     fn score_line(
         &self,
         loaded: &Loaded,
         line: Option<v1::Line>,
         explain: v1::Explain,
+        room: &mut usize,
     ) -> Result<Vec<v1::ScoredEvent>, Rejected> {
         let events = self.events(line)?;
+        let more = events.len().saturating_sub(1);
+        *room = room.checked_sub(more).ok_or_else(|| {
+            let (found, allowed) = (events.len(), self.limits.max_events);
+            let detail = format!(
+                "the line holds {found} events, and all lines of a call together may hold MAX_EVENTS = {allowed} \
+                 beyond one each; send it in a call of its own"
+            );
+            Rejected::new(RejectReason::TooManyAttributes, detail)
+        })?;
         Ok(SCRATCH.with_borrow_mut(|scratch| {
             events.into_iter().map(|event| score_event(loaded, event, explain, scratch)).collect()
         }))
     }
 
-    fn line_result(&self, loaded: &Loaded, line: Option<v1::Line>, explain: v1::Explain) -> v1::LineResult {
-        let outcome = match self.score_line(loaded, line, explain) {
+    fn line_result(
+        &self,
+        loaded: &Loaded,
+        line: Option<v1::Line>,
+        explain: v1::Explain,
+        room: &mut usize,
+    ) -> v1::LineResult {
+        let outcome = match self.score_line(loaded, line, explain, room) {
             Ok(events) => Outcome::Scored(v1::ScoredLine { events }),
             Err(rejected) => Outcome::Rejection(convert::rejection(rejected)),
         };
         v1::LineResult { outcome: Some(outcome) }
     }
 
+    /// Events that one call may hold at once, beyond one for each line.
+    const fn room(&self) -> usize {
+        self.limits.max_events
+    }
+
     fn stream_answer(&self, request: v1::ScoreStreamRequest) -> Result<v1::ScoreStreamResponse, Status> {
         let loaded = self.model()?;
         let explain = request.explain();
-        let result = Some(self.line_result(&loaded, request.line, explain));
+        let result = Some(self.line_result(&loaded, request.line, explain, &mut self.room()));
         Ok(v1::ScoreStreamResponse { id: request.id, result, model: Some(convert::model_ref(&loaded)) })
     }
 }
@@ -147,7 +170,7 @@ impl v1::scoring_service_server::ScoringService for Scoring {
         let loaded = self.model()?;
         let explain = request.explain();
         let mut events = self
-            .score_line(&loaded, request.line, explain)
+            .score_line(&loaded, request.line, explain, &mut self.room())
             .map_err(|rejected| Status::invalid_argument(rejected.to_string()))?;
         match (events.pop(), events.len()) {
             (Some(event), 0) => Ok(Response::new(v1::ScoreResponse {
@@ -179,8 +202,10 @@ impl v1::scoring_service_server::ScoringService for Scoring {
             self.batches.acquire().await.map_err(|_| Status::unavailable("the server is stopping"))?;
         let this = self.clone();
         let scored = tokio::task::spawn_blocking(move || {
+            let mut room = this.room();
             let lines = request.lines.into_iter();
-            let results = lines.map(|line| this.line_result(&loaded, Some(line), explain)).collect();
+            let results =
+                lines.map(|line| this.line_result(&loaded, Some(line), explain, &mut room)).collect();
             v1::ScoreBatchResponse { results, model: Some(convert::model_ref(&loaded)) }
         });
         let response = scored.await.map_err(|error| Status::internal(format!("scoring failed: {error}")))?;

@@ -114,6 +114,24 @@ async fn a_batch_answers_each_line_and_a_bad_one_fails_alone() {
 }
 
 #[tokio::test]
+async fn the_lines_of_a_batch_share_the_limit_of_events() {
+    let running = Running::start(&[("MAX_EVENTS", "5")]).await;
+    let array = |events: usize| line(&format!("[{}]", vec![ODD; events].join(",")));
+    let lines = vec![array(4), array(4), array(3), line(ODD), array(2), line(ODD)];
+    let request = v1::ScoreBatchRequest { lines, explain: v1::Explain::None.into() };
+    let response = client(&running).await.score_batch(request).await.unwrap().into_inner();
+    let scored = response.results.into_iter().map(|result| match result.outcome.unwrap() {
+        Outcome::Scored(line) => line.events.len(),
+        Outcome::Rejection(why) => {
+            assert!(why.detail.contains("MAX_EVENTS = 5"), "{}", why.detail);
+            0
+        }
+    });
+    assert_eq!(scored.collect::<Vec<_>>(), [4, 0, 3, 1, 0, 1]);
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn a_batch_of_too_many_lines_is_refused_with_the_limit() {
     let running = Running::start(&[]).await;
     let request = v1::ScoreBatchRequest { lines: vec![v1::Line::default(); 10_001], explain: 0 };
