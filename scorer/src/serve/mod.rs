@@ -4,6 +4,7 @@
 mod grpc;
 mod http;
 mod otlp;
+mod peers;
 #[cfg(test)]
 mod tests;
 

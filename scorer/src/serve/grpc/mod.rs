@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::http::{HeaderValue, Response};
+use axum::serve::Listener as _;
+use futures_util::stream;
 use proto::v1::scoring_service_server::{SERVICE_NAME, ScoringServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -16,7 +18,6 @@ use tonic::codec::CompressionEncoding;
 use tonic::server::NamedService as _;
 use tonic::service::Interceptor;
 use tonic::service::interceptor::InterceptedService;
-use tonic::transport::server::TcpIncoming;
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Status};
 use tonic_health::ServingStatus;
@@ -24,6 +25,7 @@ use tonic_health::server::HealthReporter;
 use tower::util::MapResponseLayer;
 
 use super::otlp::Otlp;
+use super::peers::{Allowed, Peers};
 use crate::config::{Secret, TlsFiles};
 use crate::live::LiveModel;
 use crate::run::App;
@@ -54,7 +56,6 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
     let mut builder = Server::builder()
-        .tcp_nodelay(true)
         .http2_keepalive_interval(Some(Duration::from_secs(30)))
         .http2_keepalive_timeout(Some(Duration::from_secs(20)))
         .max_concurrent_streams(STREAMS_PER_CONNECTION);
@@ -74,7 +75,11 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let stop = app.stop.clone();
     let live = app.model.clone();
     Ok(Box::pin(async move {
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let peers = Peers::new(listener, Allowed::default());
+        let incoming = stream::unfold(peers, |mut peers| async move {
+            let (peer, _) = peers.accept().await;
+            Some((Ok::<_, std::io::Error>(peer), peers))
+        });
         let serving = router.serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
         let told = tokio::spawn(tell_health(reporter, live, stop.clone()));
         let outcome = serving.await.context("the gRPC server failed");

@@ -14,9 +14,11 @@ use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use super::peers::{Allowed, Peers};
 use crate::run::App;
 use guard::Guard;
 
@@ -42,7 +44,8 @@ struct Shared {
 pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let serving = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+    let peers = Peers::new(listener, Allowed::default()).tap_io(|_| ());
+    let serving = axum::serve(peers, service).with_graceful_shutdown(stop.cancelled_owned());
     serving.await.context("the HTTP server failed")
 }
 
