@@ -222,10 +222,14 @@ impl ConsumerContext for GroupContext {
         }
     }
 
-    fn post_rebalance(&self, _consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         self.rebalances.fetch_add(1, Ordering::Relaxed);
         self.metrics.rebalances.inc();
-        if matches!(rebalance, Rebalance::Assign(_)) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            // A partition that was paused when it was taken away comes back paused.
+            if let Err(error) = consumer.resume(partitions) {
+                tracing::warn!(%error, "partitions could not be resumed");
+            }
             self.state().joined = true;
         }
     }
