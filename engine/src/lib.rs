@@ -8,6 +8,7 @@ pub mod features;
 pub mod filter;
 pub mod forest;
 pub mod id;
+pub mod learnt;
 pub mod metrics;
 pub mod model;
 pub mod redact;

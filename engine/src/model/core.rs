@@ -100,8 +100,20 @@ pub struct Core {
     pub tails: [Tail; 3],
 }
 
+/// How surprising a key is: what training counted, or that with what was seen since.
+pub trait Surprisals {
+    /// In nats; `own` is 1 where the line itself is one of those counted and is left out.
+    fn surprisal(&self, key: u64, own: u32) -> f64;
+}
+
+impl Surprisals for Counts {
+    fn surprisal(&self, key: u64, own: u32) -> f64 {
+        Self::surprisal(self, key, own)
+    }
+}
+
 /// The statistics of a line; `own` is 1 for a training line, which is then left out of the counts.
-pub fn statistics(counts: &Counts, view: View<'_>, own: u32) -> [f64; STATISTICS] {
+pub fn statistics(counts: &impl Surprisals, view: View<'_>, own: u32) -> [f64; STATISTICS] {
     let mut top = [0.0_f64; 3];
     let mut sum = 0.0;
     for key in view.keys {
@@ -143,8 +155,19 @@ pub fn text_row(columns: &[(u32, f32)]) -> impl Iterator<Item = (u32, f64)> {
 impl Core {
     /// What the channels say of a line.
     pub fn channels(&self, view: View<'_>, own: u32, scratch: &mut CoreScratch) -> Channels {
+        self.channels_by(&self.counts, view, own, scratch)
+    }
+
+    /// As [`Core::channels`], with surprisals by `counts`.
+    pub fn channels_by(
+        &self,
+        counts: &impl Surprisals,
+        view: View<'_>,
+        own: u32,
+        scratch: &mut CoreScratch,
+    ) -> Channels {
         let path_sum = self.text.path_sum(text_row(view.columns), &mut scratch.text);
-        let values = statistics(&self.counts, view, own);
+        let values = statistics(counts, view, own);
         let row = surplus(values, self.medians);
         let statistics_sum = self.statistics.path_sum_of_dense(&row, &mut scratch.statistics);
         let [text, statistics, surprisal] = &self.tails;

@@ -7,7 +7,7 @@
 
 use hashbrown::hash_map::{Entry, HashMap};
 
-use super::core::{self, Channels, Core, CoreScratch, STATISTICS, View, severity_nats};
+use super::core::{self, Channels, Core, CoreScratch, STATISTICS, Surprisals, View, severity_nats};
 use super::patterns::FrequentPatterns;
 use super::{Explanation, Reason, ReasonKind};
 use crate::event::{Level, LogEvent};
@@ -30,19 +30,18 @@ struct Shares {
     pattern: f64,
 }
 
+/// Explains the event that `line` has read, its columns included, with surprisals by `counts`.
 pub fn explain(
     core: &Core,
+    counts: &impl Surprisals,
     patterns: &FrequentPatterns,
     event: &LogEvent,
     own: u32,
-    line: &mut Line,
+    line: &Line,
     scratch: &mut CoreScratch,
 ) -> Explanation {
-    line.read(event);
-    line.read_columns(event, core.spec);
-    let view = View::from(&*line);
-    let channels = core.channels(view, own, scratch);
-    let mut shares = shares(core, event, own, line, &channels);
+    let channels = core.channels_by(counts, View::from(line), own, scratch);
+    let mut shares = shares(core, counts, event, own, line, &channels);
     prefer_words(line, &mut shares);
     let pattern = line.masked().pattern();
     let mut reasons = word_reasons(core, event, line, &shares);
@@ -66,14 +65,21 @@ pub fn explain(
     }
 }
 
-fn shares(core: &Core, event: &LogEvent, own: u32, line: &Line, channels: &Channels) -> Shares {
+fn shares(
+    core: &Core,
+    counts: &impl Surprisals,
+    event: &LogEvent,
+    own: u32,
+    line: &Line,
+    channels: &Channels,
+) -> Shares {
     let keyed = line.keyed();
     let mut shares =
         Shares { surprisal: vec![0.0; keyed.len()], forest: vec![0.0; keyed.len()], pattern: 0.0 };
-    let among = most_surprising(core, keyed, own);
+    let among = most_surprising(counts, keyed, own);
     add_scaled(&mut shares.surprisal, &among, channels.surprisal_nats);
 
-    let values = core::statistics(&core.counts, View::from(line), own);
+    let values = core::statistics(counts, View::from(line), own);
     let row: Vec<(u32, f64)> = core::sparse(&core::surplus(values, core.medians)).collect();
     let credit = credit(&core.statistics, &row);
     let total: f64 = credit.iter().map(|(_, nats)| nats).sum();
@@ -100,12 +106,12 @@ fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) {
 }
 
 /// The surprisals of the words that reach the third greatest one, others 0; a repeated word counts once.
-fn most_surprising(core: &Core, keyed: &[Keyed], own: u32) -> Vec<f64> {
+fn most_surprising(counts: &impl Surprisals, keyed: &[Keyed], own: u32) -> Vec<f64> {
     let mut met = hashbrown::HashSet::with_capacity(keyed.len());
     let surprisals: Vec<f64> = keyed
         .iter()
         .map(|keyed| match keyed.kind {
-            WordKind::Message(_) if met.insert(keyed.key) => core.counts.surprisal(keyed.key, own),
+            WordKind::Message(_) if met.insert(keyed.key) => counts.surprisal(keyed.key, own),
             WordKind::Message(_) | WordKind::Service | WordKind::Level => 0.0,
         })
         .collect();

@@ -6,12 +6,14 @@ mod core;
 mod counts;
 mod distribution;
 mod explain;
+mod online;
 mod patterns;
 mod row;
 mod stored;
 mod tail_shape;
 pub mod train;
 
+pub use online::{OnlineCounts, OnlineSettings};
 pub(crate) use stored::StoredModel;
 
 use crate::event::LogEvent;
@@ -145,6 +147,42 @@ impl Model {
         self.score_without(1, event, scratch)
     }
 
+    /// Scores one event by the training's counts and what its source partition said since; counts nothing.
+    pub fn score_online(&self, event: &LogEvent, online: &OnlineCounts, scratch: &mut Scratch) -> Score {
+        scratch.line.read(event);
+        scratch.line.read_columns(event, self.core.spec);
+        let counts = online.over(&self.core.counts, &scratch.line);
+        let channels = self.core.channels_by(&counts, View::from(&scratch.line), 0, &mut scratch.core);
+        self.score_of(&channels)
+    }
+
+    /// Says why an event got its score from [`Model::score_online`], before it was counted.
+    pub fn explain_online(
+        &self,
+        event: &LogEvent,
+        online: &OnlineCounts,
+        scratch: &mut Scratch,
+    ) -> Explanation {
+        let Scratch { line, core } = scratch;
+        line.read(event);
+        line.read_columns(event, self.core.spec);
+        let counts = online.over(&self.core.counts, line);
+        explain::explain(&self.core, &counts, &self.patterns, event, 0, line, core)
+    }
+
+    /// Counts an event that was scored: it takes effect with its service's next full step.
+    pub fn count_online(&self, event: &LogEvent, online: &mut OnlineCounts, scratch: &mut Scratch) {
+        scratch.line.read(event);
+        online.count(&self.core.counts, &scratch.line);
+    }
+
+    fn explain_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
+        let Scratch { line, core } = scratch;
+        line.read(event);
+        line.read_columns(event, self.core.spec);
+        explain::explain(&self.core, &self.core.counts, &self.patterns, event, own, line, core)
+    }
+
     fn score_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Score {
         scratch.line.read(event);
         scratch.line.read_columns(event, self.core.spec);
@@ -164,12 +202,12 @@ impl Model {
 
     /// Says why an event got its score.
     pub fn explain(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        explain::explain(&self.core, &self.patterns, event, 0, &mut scratch.line, &mut scratch.core)
+        self.explain_without(0, event, scratch)
     }
 
     /// Says why an event that the model was trained on got its training score; what was seen counts itself.
     pub fn explain_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        explain::explain(&self.core, &self.patterns, event, 1, &mut scratch.line, &mut scratch.core)
+        self.explain_without(1, event, scratch)
     }
 
     /// The threshold for a contamination, from the stored distribution of training scores.

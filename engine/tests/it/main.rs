@@ -8,3 +8,4 @@ mod events;
 mod forest;
 mod fuzz_corpus;
 mod model;
+mod online;

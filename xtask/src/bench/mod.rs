@@ -1,6 +1,7 @@
 //! Measurements that a person can repeat: how well odd lines are found, and how the forest compares with
 //! scikit-learn's. Nothing here is part of a program that is shipped.
 
+mod online;
 mod parity;
 mod quality;
 mod table;
@@ -10,6 +11,8 @@ use clap::Subcommand;
 /// What to measure.
 #[derive(Subcommand)]
 pub enum Bench {
+    /// The same lines with and without online counts: average precision, ranks of faulty services, lines called odd
+    Online(online::Arguments),
     /// Compare the forest with scikit-learn's: the same forest's scores, and grown forests' scores on average
     Parity,
     /// ROC-AUC, average precision and F1 on each *.csv and *.csv.zst of a folder that has a `label` column
@@ -22,6 +25,7 @@ pub enum Bench {
 /// What could not be read or run.
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
+        Bench::Online(arguments) => online::run(arguments),
         Bench::Parity => parity::run(),
         Bench::Quality(arguments) => quality::run(arguments),
     }
