@@ -1,4 +1,4 @@
-//! What scores a line: counts, two forests and the tails of three channels.
+//! What scores a line: counts, a forest and the tails of three channels.
 
 use crate::event::Level;
 use crate::features::{FeatureSpec, Line};
@@ -7,14 +7,10 @@ use crate::forest::{Forest, PathScratch};
 use super::channel::Tail;
 use super::counts::Counts;
 
-/// Surprisal statistics of a line: greatest, mean of the three greatest, and mean of its words; its pattern;
-/// its pattern within the service.
-pub const STATISTICS: usize = 5;
-
 /// Nats that each level above INFO adds.
-const NATS_PER_STEP: f64 = 2.0;
+const NATS_PER_STEP: f64 = 3.0;
 
-/// The severity prior: 2 nats a step above INFO, a step for WARN, two for ERROR, three for FATAL.
+/// The severity prior: 3 nats a step above INFO, a step for WARN, two for ERROR, three for FATAL.
 pub fn severity_nats(level: Option<Level>) -> f64 {
     let steps = match level {
         Some(Level::Warn) => 1.0,
@@ -55,16 +51,16 @@ impl<'a> From<&'a Line> for View<'a> {
 /// What the channels say of one line.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Channels {
-    /// Raw: the text forest's sum of paths.
+    /// Raw: the forest's sum of paths.
     pub path_sum: i64,
-    /// Raw: mean of the three greatest surprisals, in nats.
-    pub surprisal: f64,
-    /// The text forest's log tail probability, in nats.
+    /// Raw: what the words' surprisals come to.
+    pub surprisal: Surprisal,
+    /// The forest's log tail probability, in nats.
     pub forest_nats: f64,
-    /// The statistics forest's.
-    pub statistics_nats: f64,
-    /// The surprisal's.
-    pub surprisal_nats: f64,
+    /// That of the mean of the three greatest surprisals.
+    pub top_nats: f64,
+    /// That of the mean surprisal.
+    pub mean_nats: f64,
     /// The severity prior.
     pub severity_nats: f64,
 }
@@ -72,7 +68,7 @@ pub struct Channels {
 impl Channels {
     /// The sum, in nats.
     pub fn sum(&self) -> f64 {
-        self.forest_nats + self.statistics_nats + self.surprisal_nats + self.severity_nats
+        self.forest_nats + self.top_nats + self.mean_nats + self.severity_nats
     }
 }
 
@@ -80,10 +76,9 @@ impl Channels {
 #[derive(Debug, Default)]
 pub struct CoreScratch {
     text: PathScratch,
-    statistics: PathScratch,
 }
 
-/// Counts, forests and tails.
+/// Counts, the forest and the tails.
 #[derive(Clone, Debug)]
 pub struct Core {
     /// How features are made.
@@ -92,11 +87,7 @@ pub struct Core {
     pub counts: Counts,
     /// The forest on shape words.
     pub text: Forest,
-    /// The forest on statistics above their training medians.
-    pub statistics: Forest,
-    /// Training medians of the statistics.
-    pub medians: [f64; STATISTICS],
-    /// Tails of the text forest, the statistics forest and the surprisal.
+    /// Tails of the forest, the mean of the three greatest surprisals and the mean surprisal.
     pub tails: [Tail; 3],
 }
 
@@ -112,34 +103,40 @@ impl Surprisals for Counts {
     }
 }
 
-/// The statistics of a line; `own` is 1 for a training line, which is then left out of the counts.
-pub fn statistics(counts: &impl Surprisals, view: View<'_>, own: u32) -> [f64; STATISTICS] {
-    let mut top = [0.0_f64; 3];
-    let mut sum = 0.0;
-    for key in view.keys {
-        let surprisal = counts.surprisal(*key, own);
-        sum += surprisal;
-        let mut rest = surprisal;
-        for slot in &mut top {
-            if rest > *slot {
-                std::mem::swap(slot, &mut rest);
+/// What the surprisals of some words come to, in nats; 0 where there are no words.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Surprisal {
+    /// The greatest.
+    pub greatest: f64,
+    /// Mean of the three greatest: the reference that is reported beside every score.
+    pub top: f64,
+    /// Mean of all.
+    pub mean: f64,
+}
+
+impl Surprisal {
+    /// Of single surprisals.
+    pub fn of(surprisals: impl Iterator<Item = f64>) -> Self {
+        let mut top = [0.0_f64; 3];
+        let (mut sum, mut words) = (0.0, 0.0_f64);
+        for surprisal in surprisals {
+            sum += surprisal;
+            words += 1.0;
+            let mut rest = surprisal;
+            for slot in &mut top {
+                if rest > *slot {
+                    std::mem::swap(slot, &mut rest);
+                }
             }
         }
+        let words = words.max(1.0);
+        Self { greatest: top[0], top: top.iter().sum::<f64>() / words.min(3.0), mean: sum / words }
     }
-    let words = view.keys.len().max(1) as f64;
-    let pattern = counts.surprisal(view.pattern, own);
-    let service_pattern = counts.surprisal(view.service_pattern, own);
-    [top[0], top.iter().sum::<f64>() / words.min(3.0), sum / words, pattern, service_pattern]
 }
 
-/// Statistics as a forest takes them: one-sided, as only a surplus of surprise makes a line odd.
-pub fn surplus(statistics: [f64; STATISTICS], medians: [f64; STATISTICS]) -> [f64; STATISTICS] {
-    std::array::from_fn(|at| (statistics[at] - medians[at]).max(0.0))
-}
-
-/// What is not zero of a row.
-pub fn sparse(row: &[f64; STATISTICS]) -> impl Iterator<Item = (u32, f64)> {
-    row.iter().enumerate().filter(|(_, value)| **value != 0.0).map(|(at, value)| (at as u32, *value))
+/// The surprisal of a line's words; `own` is 1 for a training line, which is then left out of the counts.
+pub fn surprisal(counts: &impl Surprisals, view: View<'_>, own: u32) -> Surprisal {
+    Surprisal::of(view.keys.iter().map(|key| counts.surprisal(*key, own)))
 }
 
 /// A forest's raw channel value: the shorter the paths, the odder.
@@ -167,16 +164,14 @@ impl Core {
         scratch: &mut CoreScratch,
     ) -> Channels {
         let path_sum = self.text.path_sum(text_row(view.columns), &mut scratch.text);
-        let values = statistics(counts, view, own);
-        let row = surplus(values, self.medians);
-        let statistics_sum = self.statistics.path_sum_of_dense(&row, &mut scratch.statistics);
-        let [text, statistics, surprisal] = &self.tails;
+        let surprisal = surprisal(counts, view, own);
+        let [forest, top, mean] = &self.tails;
         Channels {
             path_sum,
-            surprisal: values[1],
-            forest_nats: text.nats(forest_value(&self.text, path_sum)),
-            statistics_nats: statistics.nats(forest_value(&self.statistics, statistics_sum)),
-            surprisal_nats: surprisal.nats(values[1]),
+            surprisal,
+            forest_nats: forest.nats(forest_value(&self.text, path_sum)),
+            top_nats: top.nats(surprisal.top),
+            mean_nats: mean.nats(surprisal.mean),
             severity_nats: severity_nats(view.level),
         }
     }

@@ -1,18 +1,17 @@
-//! Why a line got its score: its nats, shared out among the words, the pattern and the level that brought them.
+//! Why a line got its score: its nats, shared out among the words and the level that brought them.
 //!
-//! A forest's nats are shared by what each test on the row's paths took off the expected path length (the
-//! decomposition of Saabas, 2014, on path lengths, as DIFFI, Carletti et al. 2023, does with weights): exact, and
-//! words that say the same thing share instead of hiding each other. Surprisal's nats go to the words whose
-//! surprisals were averaged.
+//! The forest's nats are shared out by path credits ([`credit`]): words that say the same thing share instead of
+//! hiding each other. Surprisal's nats go to the words whose surprisals were averaged. What no word brought, such as
+//! words that are missing, belongs to the pattern as a whole; so the parts add up to the score's nats.
 
 use hashbrown::hash_map::{Entry, HashMap};
 
-use super::core::{self, Channels, Core, CoreScratch, STATISTICS, Surprisals, View, severity_nats};
+use super::core::{self, Channels, Core, CoreScratch, Surprisals, View, severity_nats};
+use super::credit::credits;
 use super::patterns::FrequentPatterns;
 use super::{Explanation, Reason, ReasonKind};
 use crate::event::{Level, LogEvent};
 use crate::features::{Keyed, Line, WordKind, for_each_column};
-use crate::forest::{Forest, Node, average_path_length};
 
 /// Most reasons of one line.
 const MOST_REASONS: usize = 5;
@@ -41,18 +40,22 @@ pub fn explain(
     scratch: &mut CoreScratch,
 ) -> Explanation {
     let channels = core.channels_by(counts, View::from(line), own, scratch);
-    let mut shares = shares(core, counts, event, own, line, &channels);
-    prefer_words(line, &mut shares);
+    let shares = shares(core, counts, event, own, line, &channels);
     let pattern = line.masked().pattern();
     let mut reasons = word_reasons(core, event, line, &shares);
     if let Some(level) = event.level {
         push_level(core, line, level, &shares, &mut reasons);
     }
+    let pattern_seen = u64::from(core.counts.seen(line.pattern_key()));
     reasons.push(Reason {
-        kind: ReasonKind::RarePattern,
+        kind: if is_rare(core, pattern_seen) {
+            ReasonKind::RarePattern
+        } else {
+            ReasonKind::UnusualCombination
+        },
         word: pattern.to_owned(),
         contribution: shares.pattern,
-        seen: u64::from(core.counts.seen(line.pattern_key())),
+        seen: pattern_seen,
     });
     reasons.retain(|reason| reason.contribution >= LEAST_NATS && !reason.word.is_empty());
     reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
@@ -60,11 +63,12 @@ pub fn explain(
     Explanation {
         reasons,
         pattern: pattern.to_owned(),
-        pattern_seen: u64::from(core.counts.seen(line.pattern_key())),
+        pattern_seen,
         nearest_pattern: patterns.nearest(pattern).map(str::to_owned),
     }
 }
 
+/// Parts of the channels' nats; with the severity prior they add up to [`Channels::sum`].
 fn shares(
     core: &Core,
     counts: &impl Surprisals,
@@ -76,90 +80,67 @@ fn shares(
     let keyed = line.keyed();
     let mut shares =
         Shares { surprisal: vec![0.0; keyed.len()], forest: vec![0.0; keyed.len()], pattern: 0.0 };
-    let among = most_surprising(counts, keyed, own);
-    add_scaled(&mut shares.surprisal, &among, channels.surprisal_nats);
-
-    let values = core::statistics(counts, View::from(line), own);
-    let row: Vec<(u32, f64)> = core::sparse(&core::surplus(values, core.medians)).collect();
-    let credit = credit(&core.statistics, &row);
-    let total: f64 = credit.iter().map(|(_, nats)| nats).sum();
-    if total > 0.0 {
-        for (column, part) in credit {
-            let nats = channels.statistics_nats * part / total;
-            if column as usize >= STATISTICS - 2 {
-                shares.pattern += nats;
-            } else {
-                add_scaled(&mut shares.surprisal, &among, nats);
-            }
-        }
-    }
-    share_text_forest(core, event, line, channels.forest_nats, &mut shares.forest);
+    let mut surprisals = surprisals(counts, keyed, own);
+    shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.mean_nats);
+    keep_greatest(&mut surprisals);
+    shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.top_nats);
+    shares.pattern += share_text_forest(core, event, line, channels.forest_nats, &mut shares.forest);
+    prefer_words(line, &mut shares);
     shares
 }
 
-/// Adds `nats` in proportion to `weights`.
-fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) {
+/// Adds `nats` in proportion to `weights`; returns what could not be added for want of weight.
+fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) -> f64 {
     let total: f64 = weights.iter().sum();
-    if total > 0.0 {
-        to.iter_mut().zip(weights).for_each(|(to, weight)| *to += nats * weight / total);
+    if total <= 0.0 {
+        return nats;
     }
+    to.iter_mut().zip(weights).for_each(|(to, weight)| *to += nats * weight / total);
+    0.0
 }
 
-/// The surprisals of the words that reach the third greatest one, others 0; a repeated word counts once.
-fn most_surprising(counts: &impl Surprisals, keyed: &[Keyed], own: u32) -> Vec<f64> {
+/// The surprisals of the message's words; a repeated word counts once.
+fn surprisals(counts: &impl Surprisals, keyed: &[Keyed], own: u32) -> Vec<f64> {
     let mut met = hashbrown::HashSet::with_capacity(keyed.len());
-    let surprisals: Vec<f64> = keyed
+    keyed
         .iter()
         .map(|keyed| match keyed.kind {
             WordKind::Message(_) if met.insert(keyed.key) => counts.surprisal(keyed.key, own),
             WordKind::Message(_) | WordKind::Service | WordKind::Level => 0.0,
         })
-        .collect();
-    let mut sorted = surprisals.clone();
+        .collect()
+}
+
+/// Sets those below the third greatest to 0.
+fn keep_greatest(surprisals: &mut [f64]) {
+    let mut sorted = surprisals.to_vec();
     sorted.sort_unstable_by(|a, b| b.total_cmp(a));
     let third = sorted.get(2).or(sorted.last()).copied().unwrap_or_default();
-    surprisals.into_iter().map(|surprisal| if surprisal >= third { surprisal } else { 0.0 }).collect()
+    surprisals.iter_mut().filter(|surprisal| **surprisal < third).for_each(|surprisal| *surprisal = 0.0);
 }
 
-/// What each column of a row took off the expected path length, over all trees; only what shortened it.
-fn credit(forest: &Forest, row: &[(u32, f64)]) -> Vec<(u32, f64)> {
-    let mut credit: Vec<(u32, f64)> = row.iter().map(|(column, _)| (*column, 0.0)).collect();
-    for tree in &forest.data().trees {
-        let value =
-            |feature| row.binary_search_by_key(&feature, |(column, _)| *column).map_or(0.0, |at| row[at].1);
-        tree.walk(value, |parent, child| {
-            if let Ok(at) = credit.binary_search_by_key(&parent.feature, |(column, _)| *column) {
-                credit[at].1 += expected_rest(parent) - expected_rest(child) - 1.0;
-            }
-        });
-    }
-    credit.iter_mut().for_each(|(_, nats)| *nats = nats.max(0.0));
-    credit
-}
-
-/// Expected path length from a node on.
-fn expected_rest(node: &Node) -> f64 {
-    average_path_length(node.samples)
-}
-
-fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, forest: &mut [f64]) {
+/// Adds the forest's nats to the words that brought them; returns what none of them brought.
+fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, forest: &mut [f64]) -> f64 {
     let row: Vec<(u32, f64)> = core::text_row(line.columns()).collect();
-    let credit = credit(&core.text, &row);
-    let total: f64 = credit.iter().map(|(_, part)| part).sum();
-    if total <= 0.0 {
-        return;
-    }
+    let credits = credits(&core.text, &row);
     let words = line.masked().words();
-    let mut occurrences = vec![0_u32; credit.len()];
-    let place = |column: u32| credit.binary_search_by_key(&column, |(column, _)| *column);
+    let mut occurrences = vec![0_u32; row.len()];
+    let place = |column: u32| row.binary_search_by_key(&column, |(column, _)| *column);
     for_each_column(event, core.spec, &mut Vec::new(), |column, _, _| {
         if let Ok(at) = place(column) {
             occurrences[at] += 1;
         }
     });
+    let mut parts = vec![0.0; row.len()];
+    credits.share_out(nats, |column, part| {
+        if let Ok(at) = place(column) {
+            parts[at] = part;
+        }
+    });
+    let mut rest = nats;
     for_each_column(event, core.spec, &mut Vec::new(), |column, span, kind| {
         let Ok(at) = place(column) else { return };
-        let part = nats * credit[at].1 / total / f64::from(occurrences[at].max(1));
+        let part = parts[at] / f64::from(occurrences[at].max(1));
         let index = match (kind, span) {
             (WordKind::Service, _) => Some(0),
             (WordKind::Level, _) => Some(1),
@@ -171,8 +152,10 @@ fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, fore
         };
         if let Some(slot) = index.and_then(|index| forest.get_mut(index)) {
             *slot += part;
+            rest -= part;
         }
     });
+    rest.max(0.0)
 }
 
 /// Moves what numbers and addresses brought to the words, in proportion, unless they brought most of it: then the
@@ -224,11 +207,14 @@ fn word_reasons(core: &Core, event: &LogEvent, line: &Line, shares: &Shares) -> 
             }
         }
         let seen = u64::from(core.counts.seen(keyed.key));
-        let rare = seen as f64 <= RARE_SHARE * core.counts.lines() as f64;
-        let kind = if rare { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
+        let kind = if is_rare(core, seen) { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
         reasons.push(Reason { kind, word: word.to_owned(), contribution, seen });
     }
     reasons
+}
+
+fn is_rare(core: &Core, seen: u64) -> bool {
+    seen as f64 <= RARE_SHARE * core.counts.lines() as f64
 }
 
 fn push_level(core: &Core, line: &Line, level: Level, shares: &Shares, reasons: &mut Vec<Reason>) {

@@ -4,6 +4,7 @@
 mod channel;
 mod core;
 mod counts;
+mod credit;
 mod distribution;
 mod explain;
 mod online;
@@ -119,13 +120,13 @@ pub struct Scratch {
 ///
 /// A line's oddness is a sum, in nats, of three channels and a prior:
 /// - the Isolation Forest on the hashed shapes of its words, its service and its level;
-/// - an Isolation Forest on how much five surprisals (greatest, mean of the three greatest and mean of its masked
-///   words, its pattern, its pattern within the service) lie above their training medians;
-/// - the mean of its three greatest word surprisals, −ln((d + ½)/(N + 1)) for a word that d of N lines have;
-/// - 2 nats for each step of severity above INFO (WARN 1, ERROR 2, FATAL 3).
+/// - the mean of its three greatest word surprisals, −ln((d + ½)/(N + 1)) for a masked word that d of N lines have;
+/// - the mean of all its word surprisals;
+/// - 3 nats for each step of severity above INFO (WARN 1, ERROR 2, FATAL 3).
 ///
 /// Each channel counts with its log tail probability, −ln((k + ½)/(n + 1)) where k of n training lines are at
-/// least as odd; beyond the oddest of them it grows by at most 3 nats more. The score is 1 − e^(−sum/10). Training lines are scored with themselves left out of the counts.
+/// least as odd; beyond the oddest of them it grows by at most 3 nats more. The score is
+/// 1 − e^(−sum/10). Training lines are scored with themselves left out of the counts.
 #[derive(Debug)]
 pub struct Model {
     core: Core,
@@ -196,7 +197,7 @@ impl Model {
             score,
             percentile: self.distribution.percentile(score),
             forest: self.core.text.score_of(channels.path_sum),
-            surprisal: channels.surprisal,
+            surprisal: channels.surprisal.top,
         }
     }
 

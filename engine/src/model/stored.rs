@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::channel::Tail;
-use super::core::{Core, STATISTICS};
+use super::core::Core;
 use super::counts::Counts;
 use super::distribution::Distribution;
 use super::patterns::{FrequentPatterns, MOST_PATTERNS};
@@ -22,8 +22,6 @@ pub struct StoredModel {
     lines: u64,
     counts: Vec<(u64, u32)>,
     text: ForestData,
-    statistics: ForestData,
-    medians: [f64; STATISTICS],
     tails: [Tail; 3],
     cells: Vec<(u32, u64)>,
     patterns: Vec<(String, u64)>,
@@ -45,13 +43,10 @@ impl StoredModel {
         if !self.spec.n_features.is_power_of_two() || self.spec.n_features != self.text.n_features {
             return Err(format!("{} hashed columns do not fit its forest", self.spec.n_features));
         }
-        if self.statistics.n_features as usize != STATISTICS {
-            return Err(format!("{} statistics, not {STATISTICS}", self.statistics.n_features));
-        }
         if self.counts.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
             return Err("its counts are out of order".into());
         }
-        if self.medians.iter().any(|median| !median.is_finite()) || !self.tails.iter().all(Tail::is_sound) {
+        if !self.tails.iter().all(Tail::is_sound) {
             return Err("its training statistics are damaged".into());
         }
         if self.patterns.len() > MOST_PATTERNS {
@@ -70,8 +65,6 @@ impl StoredModel {
                 spec: self.spec,
                 counts: Counts::from_pairs(self.lines, self.counts.into_iter()),
                 text: forest(self.text)?,
-                statistics: forest(self.statistics)?,
-                medians: self.medians,
                 tails: self.tails,
             },
             patterns: FrequentPatterns::new(self.patterns),
@@ -109,8 +102,6 @@ impl Model {
             lines: self.core.counts.lines(),
             counts: self.core.counts.pairs(),
             text: self.core.text.data().clone(),
-            statistics: self.core.statistics.data().clone(),
-            medians: self.core.medians,
             tails: self.core.tails.clone(),
             cells: self.distribution.pairs(),
             patterns: self.patterns.as_slice().to_vec(),

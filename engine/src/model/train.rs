@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use super::channel::Tail;
-use super::core::{self, Core, CoreScratch, STATISTICS, View};
+use super::core::{self, Core, CoreScratch, View};
 use super::counts::Counts;
 use super::distribution::Histogram;
 use super::patterns::{FrequentPatterns, PatternTable};
@@ -53,8 +53,6 @@ const TAIL_SAMPLE: usize = 1 << 15;
 const CHUNK: usize = 4_096;
 /// Odd lines that the second pass keeps.
 const MOST_ODD: usize = 20;
-/// Seeds of the two forests differ.
-const STATISTICS_SEED: u64 = 0x5eed_0001;
 /// Stream of the uniform sample; the trees' are 0, 1, ….
 const SAMPLE_STREAM: u64 = 1 << 40;
 
@@ -205,30 +203,23 @@ impl FirstPass {
         }
         self.counts.shrink();
         let sample = self.slots.pop().unwrap_or_default();
-        let medians = medians(&self.counts, &sample);
         let sample_size = self.params.max_samples.min(self.seen as usize);
-        let grow = |seed: u64, n_features: u32, row: &(dyn Fn(&Row) -> Vec<(u32, f64)> + Sync)| {
-            let trees = self
-                .slots
-                .par_iter()
-                .enumerate()
-                .map(|(tree, slots)| {
-                    let rows: Vec<_> = slots.iter().map(row).collect();
-                    let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
-                    grow_tree(&rows, sample_size, &mut tree_rng(seed, tree as u64))
-                })
-                .collect();
-            Forest::from_data(ForestData { n_features, sample_size: sample_size as u32, trees })
-        };
-        let text =
-            grow(self.params.seed, self.spec.n_features, &|row| core::text_row(row.view().columns).collect());
-        let statistics = grow(self.params.seed ^ STATISTICS_SEED, STATISTICS as u32, &|row| {
-            core::sparse(&core::surplus(core::statistics(&self.counts, row.view(), 1), medians)).collect()
-        });
-        let (Ok(text), Ok(statistics)) = (text, statistics) else { return Err(too_few) };
-        let tails = tails(&self.counts, &text, &statistics, medians, &sample);
+        let trees = self
+            .slots
+            .par_iter()
+            .enumerate()
+            .map(|(tree, slots)| {
+                let rows: Vec<Vec<_>> =
+                    slots.iter().map(|row| core::text_row(row.view().columns).collect()).collect();
+                let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
+                grow_tree(&rows, sample_size, &mut tree_rng(self.params.seed, tree as u64))
+            })
+            .collect();
+        let forest = ForestData { n_features: self.spec.n_features, sample_size: sample_size as u32, trees };
+        let Ok(text) = Forest::from_data(forest) else { return Err(too_few) };
+        let tails = tails(&self.counts, &text, &sample);
         Ok(SecondPass {
-            core: Core { spec: self.spec, counts: self.counts, text, statistics, medians, tails },
+            core: Core { spec: self.spec, counts: self.counts, text, tails },
             patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
             histogram: Histogram::default(),
             oddest: Vec::new(),
@@ -246,29 +237,13 @@ fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
     }
 }
 
-fn medians(counts: &Counts, sample: &[Row]) -> [f64; STATISTICS] {
-    let values: Vec<_> = sample.par_iter().map(|row| core::statistics(counts, row.view(), 1)).collect();
-    std::array::from_fn(|at| {
-        let mut column: Vec<f64> = values.iter().map(|row| row[at]).collect();
-        column.sort_unstable_by(f64::total_cmp);
-        column.get(column.len() / 2).copied().unwrap_or_default()
-    })
-}
-
-fn tails(
-    counts: &Counts,
-    text: &Forest,
-    statistics: &Forest,
-    medians: [f64; STATISTICS],
-    sample: &[Row],
-) -> [Tail; 3] {
+fn tails(counts: &Counts, text: &Forest, sample: &[Row]) -> [Tail; 3] {
     let values: Vec<[f64; 3]> = sample
         .par_iter()
-        .map_init(<(PathScratch, PathScratch)>::default, |scratch, row| {
-            let values = core::statistics(counts, row.view(), 1);
-            let text_sum = text.path_sum(core::text_row(row.view().columns), &mut scratch.0);
-            let sum = statistics.path_sum_of_dense(&core::surplus(values, medians), &mut scratch.1);
-            [core::forest_value(text, text_sum), core::forest_value(statistics, sum), values[1]]
+        .map_init(PathScratch::default, |scratch, row| {
+            let path_sum = text.path_sum(core::text_row(row.view().columns), scratch);
+            let surprisal = core::surprisal(counts, row.view(), 1);
+            [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
         })
         .collect();
     std::array::from_fn(|channel| Tail::new(values.iter().map(|row| row[channel]).collect()))
