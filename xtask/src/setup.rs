@@ -50,6 +50,18 @@ pub fn scikit_learn() -> Result<PathBuf> {
     python::install(&PINNED)
 }
 
+/// A Python with the peers of `cargo xtask bench compare`, and the Java that Spark needs; returns the interpreter.
+///
+/// # Errors
+/// When Java or a Python 3 with `venv` cannot be had, or pip fails.
+pub fn peers() -> Result<PathBuf> {
+    const PINNED: Pinned =
+        Pinned { directory: "peers", list: include_str!("../../rig/peers/requirements.txt") };
+    let _lock = lock()?;
+    java()?;
+    python::install(&PINNED)
+}
+
 /// The cargo-deny of the pinned version, installed if need be.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 mod online;
 mod parity;
 mod quality;
+mod rig;
 mod table;
 
 use clap::Subcommand;
@@ -13,6 +14,12 @@ use clap::Subcommand;
 pub enum Bench {
     /// The same lines with and without online counts: average precision, ranks of faulty services, lines called odd
     Online(online::Arguments),
+    /// Measure speed, memory and stability beside scikit-learn, Spark and bare clients, and print one table
+    Compare(rig::Arguments),
+    /// Make the CSV that speed and stability are measured on
+    Corpus(rig::Arguments),
+    /// Measure how cost grows with trees, features, vocabulary, corpus and services, and plot it
+    Growth(rig::Arguments),
     /// Compare the forest with scikit-learn's: the same forest's scores, and grown forests' scores on average
     Parity,
     /// ROC-AUC, average precision and F1 on each *.csv and *.csv.zst of a folder that has a `label` column
@@ -26,6 +33,9 @@ pub enum Bench {
 pub fn run(bench: &Bench) -> anyhow::Result<()> {
     match bench {
         Bench::Online(arguments) => online::run(arguments),
+        Bench::Compare(arguments) => rig::compare(arguments),
+        Bench::Corpus(arguments) => rig::corpus(arguments),
+        Bench::Growth(arguments) => rig::growth(arguments),
         Bench::Parity => parity::run(),
         Bench::Quality(arguments) => quality::run(arguments),
     }

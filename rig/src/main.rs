@@ -1,0 +1,46 @@
+//! `rig`: measures the programs and the engine beside what a user would take instead. `cargo xtask bench` builds
+//! it, sets the peers up and calls it. Never part of what is shipped.
+
+mod compare;
+mod corpus;
+mod measure;
+mod pairs;
+mod redraw;
+mod table;
+mod work;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(about = "Measures the engine and the programs beside their peers; see `cargo xtask bench --help`.")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Measures ours beside the peers and prints the table
+    Compare(compare::Arguments),
+    /// Makes a corpus
+    Corpus(corpus::Arguments),
+    /// Runs a program and tells what it cost
+    Measure(measure::Arguments),
+    /// Scores a corpus with trees that scikit-learn grew
+    ScoreTrees(work::imported::Arguments),
+    /// Scores a corpus with a model
+    ScoreModel(work::full::Arguments),
+    /// Grows a forest on a corpus
+    GrowForest(work::grow::Arguments),
+}
+
+fn main() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Compare(arguments) => compare::run(arguments),
+        Command::Corpus(arguments) => corpus::run(&arguments),
+        Command::Measure(arguments) => measure::run(&arguments),
+        Command::ScoreTrees(arguments) => work::imported::run(&arguments),
+        Command::ScoreModel(arguments) => work::full::run(&arguments),
+        Command::GrowForest(arguments) => work::grow::run(&arguments),
+    }
+}
