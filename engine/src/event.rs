@@ -105,6 +105,23 @@ pub struct LogEvent {
     pub attributes: Vec<(String, String)>,
 }
 
+/// What a score is made of, borrowed: the parts of an event that the features read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LogLine<'a> {
+    /// The service; empty where the record names none.
+    pub service: &'a str,
+    /// Its severity, where the record names one.
+    pub level: Option<Level>,
+    /// The text of the line.
+    pub message: &'a str,
+}
+
+impl<'a> From<&'a LogEvent> for LogLine<'a> {
+    fn from(event: &'a LogEvent) -> Self {
+        Self { service: &event.service, level: event.level, message: &event.message }
+    }
+}
+
 impl LogEvent {
     /// The value of an attribute by its dotted name.
     pub fn attribute(&self, name: &str) -> Option<&str> {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Masked, for_each_shape, murmur3_32, stable_hash};
-use crate::event::{Level, LogEvent};
+use super::{Canonical, KeyMaker, LineKey, Masked, for_each_shape, murmur3_32, stable_hash};
+use crate::event::{Level, LogEvent, LogLine};
 
 /// Words of one line that are counted and hashed; what a longer line says beyond them is not looked at.
 pub const MAX_WORDS: usize = 1_024;
@@ -19,7 +19,7 @@ pub struct FeatureSpec {
 
 impl FeatureSpec {
     /// Version of the rules of this program.
-    pub const RULES: u32 = 1;
+    pub const RULES: u32 = 2;
 
     /// This program's rules with `n_features` columns.
     pub const fn new(n_features: u32) -> Self {
@@ -59,6 +59,7 @@ mod seed {
 /// The features of one event.
 #[derive(Debug, Default)]
 pub struct Line {
+    canonical: Canonical,
     masked: Masked,
     buffer: Vec<u8>,
     keyed: Vec<Keyed>,
@@ -72,16 +73,33 @@ pub struct Line {
 impl Line {
     /// Reads the words and patterns of an event, but not its columns.
     pub fn read(&mut self, event: &LogEvent) {
-        self.masked.mask(&event.message);
-        self.level = event.level;
+        let line = LogLine::from(event);
+        self.canonicalise(line);
+        self.read_words(line);
+    }
+
+    /// Takes the message's canonical text: what the others read.
+    pub fn canonicalise(&mut self, line: LogLine<'_>) {
+        self.canonical.read(line.message);
+    }
+
+    /// Key of the line that was given to [`Line::canonicalise`]; lines with equal keys have equal features.
+    pub fn key(&self, maker: &KeyMaker, line: LogLine<'_>) -> LineKey {
+        maker.key(self.canonical.text(), line.service, line.level)
+    }
+
+    /// Reads the words and patterns of the line that was given to [`Line::canonicalise`].
+    pub fn read_words(&mut self, line: LogLine<'_>) {
+        let Self { canonical, masked, buffer, keyed, .. } = self;
+        masked.mask(text(canonical));
+        self.level = line.level;
         self.columns.clear();
-        self.keyed.clear();
-        let Self { masked, buffer, keyed, .. } = self;
+        keyed.clear();
         keyed.push(Keyed {
-            key: stable_hash(seed::SERVICE, event.service.as_bytes()),
+            key: stable_hash(seed::SERVICE, line.service.as_bytes()),
             kind: WordKind::Service,
         });
-        let level = event.level.map_or("", Level::as_str);
+        let level = line.level.map_or("", Level::as_str);
         keyed.push(Keyed { key: stable_hash(seed::LEVEL, level.as_bytes()), kind: WordKind::Level });
         for (index, word) in masked.words().iter().take(MAX_WORDS).enumerate() {
             buffer.clear();
@@ -94,15 +112,20 @@ impl Line {
         self.keys.sort_unstable();
         self.keys.dedup();
         self.pattern_key = stable_hash(seed::PATTERN, self.masked.pattern().as_bytes());
-        let service = stable_hash(seed::SERVICE_PATTERN, event.service.as_bytes());
+        let service = stable_hash(seed::SERVICE_PATTERN, line.service.as_bytes());
         self.service_pattern_key = stable_hash(service, self.masked.pattern().as_bytes());
     }
 
     /// Reads the hashed columns of an event, after [`Line::read`] of the same event.
     pub fn read_columns(&mut self, event: &LogEvent, spec: FeatureSpec) {
-        let Self { buffer, columns, .. } = self;
+        self.read_line_columns(event.into(), spec);
+    }
+
+    /// Reads the hashed columns of the line that was given to [`Line::canonicalise`].
+    pub fn read_line_columns(&mut self, line: LogLine<'_>, spec: FeatureSpec) {
+        let Self { canonical, buffer, columns, .. } = self;
         columns.clear();
-        for_each_column(event, spec, buffer, |column, _, _| {
+        for_each_column(text(canonical), line, spec, buffer, |column, _, _| {
             if columns.len() < MAX_WORDS {
                 columns.push((column, 1.0));
             }
@@ -117,6 +140,22 @@ impl Line {
         });
         let norm = columns.iter().map(|(_, count)| count * count).sum::<f32>().sqrt();
         columns.iter_mut().for_each(|(_, value)| *value /= norm);
+    }
+
+    /// Calls `each` with the column of every shape word of the line that was read, and the word's span in the
+    /// message; the service and the level come first, with no span.
+    pub(crate) fn for_each_column(
+        &self,
+        line: LogLine<'_>,
+        spec: FeatureSpec,
+        each: impl FnMut(u32, Option<(usize, usize)>, WordKind),
+    ) {
+        for_each_column(text(&self.canonical), line, spec, &mut Vec::new(), each);
+    }
+
+    /// The message's canonical text.
+    pub const fn canonical(&self) -> &Canonical {
+        &self.canonical
     }
 
     /// The masked message.
@@ -161,19 +200,23 @@ impl Line {
     }
 }
 
-/// Calls `each` with the column of every shape word and the word's span in the message; the service and the
-/// level come first, with no span.
-pub(crate) fn for_each_column(
-    event: &LogEvent,
+fn text(canonical: &Canonical) -> &str {
+    // ASCII is replaced by ASCII, so it stays UTF-8.
+    std::str::from_utf8(canonical.text()).unwrap_or_default()
+}
+
+fn for_each_column(
+    canonical: &str,
+    line: LogLine<'_>,
     spec: FeatureSpec,
     buffer: &mut Vec<u8>,
     mut each: impl FnMut(u32, Option<(usize, usize)>, WordKind),
 ) {
     let column = |bytes: &[u8], seed: u32| murmur3_32(bytes, seed) & (spec.n_features - 1);
-    each(column(event.service.as_bytes(), 1), None, WordKind::Service);
-    each(column(event.level.map_or("", Level::as_str).as_bytes(), 2), None, WordKind::Level);
+    each(column(line.service.as_bytes(), 1), None, WordKind::Service);
+    each(column(line.level.map_or("", Level::as_str).as_bytes(), 2), None, WordKind::Level);
     let mut index = 0;
-    for_each_shape(&event.message, buffer, |start, end, shape| {
+    for_each_shape(canonical, buffer, |start, end, shape| {
         each(column(shape, 0), Some((start, end)), WordKind::Message(index));
         index += 1;
     });
@@ -181,6 +224,9 @@ pub(crate) fn for_each_column(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::canonical::tests::texts;
     use super::*;
 
     fn event(message: &str) -> LogEvent {
@@ -213,6 +259,21 @@ mod tests {
         let greatest = columns.iter().map(|(_, value)| *value).fold(0.0, f32::max);
         assert!((greatest - 3.0 / 11_f32.sqrt()).abs() < 1e-6);
         assert!(columns.is_sorted_by_key(|(column, _)| *column));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+        #[test]
+        fn the_canonical_text_has_the_features_of_the_message(text in texts()) {
+            let (mut line, mut other) = (Line::default(), Line::default());
+            let original = read(&event(&text), &mut line);
+            let canonical = String::from_utf8(line.canonical().text().to_vec()).unwrap();
+            prop_assert_eq!(&original, &read(&event(&canonical), &mut other));
+            prop_assert_eq!(line.keyed(), other.keyed());
+            prop_assert_eq!(line.masked().pattern(), other.masked().pattern());
+            prop_assert_eq!(line.service_pattern_key(), other.service_pattern_key());
+        }
     }
 
     #[test]

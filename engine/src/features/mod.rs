@@ -1,13 +1,19 @@
 //! A log event becomes masked words, shape words and hashed columns, by rules that a [`FeatureSpec`] names.
-//! It never looks at time or at other lines, so equal text gives equal features.
+//! All of them are read from the message's canonical text, its service and its level; never from time or from other
+//! lines. So lines of one [`LineKey`] have the same features.
 
+mod block;
+mod canonical;
+mod key;
 mod line;
 mod mask;
 mod murmur;
 mod scan;
 mod shape;
 
-pub(crate) use line::for_each_column;
+pub use block::Lanes;
+pub use canonical::Canonical;
+pub use key::{KeyMaker, LineKey};
 pub use line::{FeatureSpec, Keyed, Line, MAX_WORDS, WordKind};
 pub use mask::{Masked, Word};
 pub use murmur::murmur3_32;

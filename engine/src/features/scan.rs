@@ -51,21 +51,22 @@ fn ipv4(bytes: &[u8]) -> Option<usize> {
     (!more && ends_here(&bytes[at..])).then_some(at)
 }
 
-/// Only with a decimal digit in it: `Face::add` is a name.
-fn ipv6(bytes: &[u8]) -> Option<usize> {
+/// Only with a decimal digit in it: `Face::add` is a name. It takes all of a word of hexadecimal digits and
+/// colons, but for a colon at its end.
+pub(super) fn ipv6(bytes: &[u8]) -> Option<usize> {
     const LONGEST: usize = 39;
-    let length =
-        bytes.iter().take(LONGEST + 1).take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':').count();
-    let candidate = &bytes[..length];
+    let word =
+        bytes.iter().take(LONGEST + 2).take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':').count();
+    let candidate = &bytes[..word];
     let colons = candidate.iter().filter(|byte| **byte == b':').count();
-    if colons < 2 || !candidate.iter().any(u8::is_ascii_digit) {
+    if word > LONGEST + 1 || colons < 2 || !candidate.iter().any(u8::is_ascii_digit) {
         return None;
     }
     let candidate = std::str::from_utf8(candidate).ok()?;
     let parses = |text: &&str| text.parse::<std::net::Ipv6Addr>().is_ok();
     let shorter = candidate.strip_suffix(':');
     let address = [Some(candidate), shorter].into_iter().flatten().find(parses)?;
-    ends_here(&bytes[address.len()..]).then_some(address.len())
+    ends_here(&bytes[word..]).then_some(address.len())
 }
 
 /// Four or more bytes in base 16, separated by colons or dashes: a hardware address, a fingerprint.
@@ -75,13 +76,14 @@ pub(super) fn octets(bytes: &[u8]) -> Option<usize> {
     if separator != b':' && separator != b'-' {
         return None;
     }
-    let is_octet = |at: usize| bytes.get(at..at + 2).is_some_and(|pair| hex_digits(pair) == 2);
+    let is_octet = |at: usize| {
+        bytes.get(at..at + 2).is_some_and(|pair| hex_digits(pair) == 2 && ends_here(&bytes[at + 2..]))
+    };
     let mut groups = usize::from(is_octet(0));
     while groups > 0 && bytes.get(groups * 3 - 1) == Some(&separator) && is_octet(groups * 3) {
         groups += 1;
     }
-    let end = (groups * 3).checked_sub(1)?;
-    (groups >= LEAST_BYTES && ends_here(&bytes[end..])).then_some(end)
+    (groups >= LEAST_BYTES).then(|| groups * 3 - 1)
 }
 
 /// A URL with a scheme, up to white space, a quote or a closing bracket.
@@ -123,6 +125,18 @@ fn trimmed(bytes: &[u8]) -> usize {
     bytes.iter().rposition(|byte| !b".:-".contains(byte)).map_or(0, |last| last + 1)
 }
 
+/// Fewest hexadecimal digits that are taken for a number in base 16.
+pub(super) const HEX_LEAST: usize = 4;
+/// Fewest letters and digits of an identifier.
+pub(super) const ID_LEAST: usize = 8;
+/// Fewest changes between letters and digits in an identifier.
+pub(super) const ID_TURNS: usize = 3;
+
+/// How often letters and digits change places in a run.
+pub(super) fn turns(run: &[u8]) -> usize {
+    run.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count()
+}
+
 /// What a run of letters and digits stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
@@ -140,9 +154,6 @@ pub(super) enum Run {
 
 /// Classifies a run of ASCII letters and digits.
 pub(super) fn run(bytes: &[u8]) -> Run {
-    const HEX_LEAST: usize = 4;
-    const ID_LEAST: usize = 8;
-    const ID_CHANGES: usize = 3;
     let decimal = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if decimal == 0 {
         return Run::Word;
@@ -157,9 +168,7 @@ pub(super) fn run(bytes: &[u8]) -> Run {
     if bytes.len() >= HEX_LEAST && hex_digits(bytes) == bytes.len() {
         return Run::Hex;
     }
-    let changes =
-        bytes.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
-    if bytes.len() >= ID_LEAST && changes >= ID_CHANGES { Run::Id } else { Run::Mixed }
+    if bytes.len() >= ID_LEAST && turns(bytes) >= ID_TURNS { Run::Id } else { Run::Mixed }
 }
 
 /// Length of a number with its decimal parts: `0.27`, `4.1.0`.

@@ -11,7 +11,7 @@ use super::credit::credits;
 use super::patterns::FrequentPatterns;
 use super::{Explanation, Reason, ReasonKind};
 use crate::event::{Level, LogEvent};
-use crate::features::{Keyed, Line, WordKind, for_each_column};
+use crate::features::{Keyed, Line, WordKind};
 
 /// Most reasons of one line.
 const MOST_REASONS: usize = 5;
@@ -126,7 +126,7 @@ fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, fore
     let words = line.masked().words();
     let mut occurrences = vec![0_u32; row.len()];
     let place = |column: u32| row.binary_search_by_key(&column, |(column, _)| *column);
-    for_each_column(event, core.spec, &mut Vec::new(), |column, _, _| {
+    line.for_each_column(event.into(), core.spec, |column, _, _| {
         if let Ok(at) = place(column) {
             occurrences[at] += 1;
         }
@@ -138,7 +138,7 @@ fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, fore
         }
     });
     let mut rest = nats;
-    for_each_column(event, core.spec, &mut Vec::new(), |column, span, kind| {
+    line.for_each_column(event.into(), core.spec, |column, span, kind| {
         let Ok(at) = place(column) else { return };
         let part = parts[at] / f64::from(occurrences[at].max(1));
         let index = match (kind, span) {

@@ -9,15 +9,17 @@ mod distribution;
 mod explain;
 mod online;
 mod patterns;
+mod recent;
 mod row;
 mod stored;
 mod tail_shape;
 pub mod train;
 
 pub use online::{OnlineCounts, OnlineSettings};
+pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
 
-use crate::event::LogEvent;
+use crate::event::{LogEvent, LogLine};
 use crate::features::Line;
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
@@ -37,7 +39,7 @@ pub fn nats_of_score(score: f64) -> f64 {
 }
 
 /// What a score says of one event.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Score {
     /// In [0, 1], greater is odder: a monotone map of the sum of the channels (see [`Model`]).
     pub score: f64,
@@ -109,11 +111,33 @@ pub struct Threshold {
     pub share: f64,
 }
 
-/// Buffers that scoring reuses, one per thread; a fresh one gives the same scores.
+/// Buffers that scoring reuses, one per thread; a fresh one gives the same scores. By default without a table of
+/// recent lines.
 #[derive(Debug, Default)]
 pub struct Scratch {
     line: Line,
     core: CoreScratch,
+    recent: Option<RecentLines<Score>>,
+}
+
+impl Scratch {
+    /// With a table that answers lines which were scored a moment ago, of `lines` entries (see [`RecentLines::new`];
+    /// 0 for none). Scores are the same with and without it.
+    pub fn with_table(lines: usize, seed: u128) -> Self {
+        Self { recent: (lines > 0).then(|| RecentLines::new(lines, seed)), ..Self::default() }
+    }
+
+    /// Lines that the table answered, and lines that it could not answer, so far.
+    pub fn table_counts(&self) -> TableCounts {
+        self.recent.as_ref().map_or_else(TableCounts::default, RecentLines::counts)
+    }
+
+    /// Forgets the table's lines: after something changed that scores depend on, other than the model.
+    pub fn clear_table(&mut self) {
+        if let Some(recent) = &mut self.recent {
+            recent.clear();
+        }
+    }
 }
 
 /// A trained model.
@@ -140,12 +164,42 @@ pub struct Model {
 impl Model {
     /// Scores one event.
     pub fn score(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
-        self.score_without(0, event, scratch)
+        self.score_line(event.into(), scratch)
+    }
+
+    /// Scores one line.
+    pub fn score_line(&self, line: LogLine<'_>, scratch: &mut Scratch) -> Score {
+        scratch.line.canonicalise(line);
+        let Some(recent) = &mut scratch.recent else {
+            return self.score_read(0, line, scratch);
+        };
+        recent.serve(&self.digest);
+        let key = scratch.line.key(recent.key_maker(), line);
+        if let Some(score) = recent.get(key) {
+            return score;
+        }
+        let score = self.score_read(0, line, scratch);
+        if let Some(recent) = &mut scratch.recent {
+            recent.put(key, score);
+        }
+        score
+    }
+
+    /// Scores lines in order and appends the scores to `out`.
+    pub fn score_batch<'a>(
+        &self,
+        lines: impl IntoIterator<Item = LogLine<'a>>,
+        scratch: &mut Scratch,
+        out: &mut Vec<Score>,
+    ) {
+        out.extend(lines.into_iter().map(|line| self.score_line(line, scratch)));
     }
 
     /// Scores an event that the model was trained on, with itself left out of the counts: its training score.
     pub fn score_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
-        self.score_without(1, event, scratch)
+        let line = event.into();
+        scratch.line.canonicalise(line);
+        self.score_read(1, line, scratch)
     }
 
     /// Scores one event by the training's counts and what its source partition said since; counts nothing.
@@ -164,7 +218,7 @@ impl Model {
         online: &OnlineCounts,
         scratch: &mut Scratch,
     ) -> Explanation {
-        let Scratch { line, core } = scratch;
+        let Scratch { line, core, .. } = scratch;
         line.read(event);
         line.read_columns(event, self.core.spec);
         let counts = online.over(&self.core.counts, line);
@@ -178,15 +232,16 @@ impl Model {
     }
 
     fn explain_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        let Scratch { line, core } = scratch;
+        let Scratch { line, core, .. } = scratch;
         line.read(event);
         line.read_columns(event, self.core.spec);
         explain::explain(&self.core, &self.core.counts, &self.patterns, event, own, line, core)
     }
 
-    fn score_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Score {
-        scratch.line.read(event);
-        scratch.line.read_columns(event, self.core.spec);
+    /// Scores the line whose canonical text was read.
+    fn score_read(&self, own: u32, line: LogLine<'_>, scratch: &mut Scratch) -> Score {
+        scratch.line.read_words(line);
+        scratch.line.read_line_columns(line, self.core.spec);
         let channels = self.core.channels(View::from(&scratch.line), own, &mut scratch.core);
         self.score_of(&channels)
     }

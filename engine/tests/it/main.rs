@@ -9,3 +9,4 @@ mod forest;
 mod fuzz_corpus;
 mod model;
 mod online;
+mod recent;
