@@ -17,7 +17,7 @@ use bincode::Options;
 use crate::model::{Model, StoredModel};
 
 /// Version of the format that this program writes and reads.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Longest artifact that is read, in bytes: a reader stops there.
 pub const MAX_BYTES: u64 = 1 << 28;
 

@@ -30,21 +30,13 @@ pub struct View<'a> {
     pub keys: &'a [u64],
     /// Key of the pattern.
     pub pattern: u64,
-    /// Key of the pattern within its service.
-    pub service_pattern: u64,
     /// The level.
     pub level: Option<Level>,
 }
 
 impl<'a> From<&'a Line> for View<'a> {
     fn from(line: &'a Line) -> Self {
-        Self {
-            columns: line.columns(),
-            keys: line.keys(),
-            pattern: line.pattern_key(),
-            service_pattern: line.service_pattern_key(),
-            level: line.level(),
-        }
+        Self { columns: line.columns(), keys: line.keys(), pattern: line.pattern_key(), level: line.level() }
     }
 }
 

@@ -11,6 +11,7 @@ mod online;
 mod patterns;
 mod recent;
 mod row;
+pub mod session;
 mod stored;
 mod tail_shape;
 pub mod train;
@@ -24,6 +25,7 @@ use crate::features::Line;
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
 use patterns::FrequentPatterns;
+use session::SessionModel;
 
 /// Nats of the sum that take a score from s to s + (1 − s)(1 − 1/e).
 const NATS_PER_UNIT: f64 = 10.0;
@@ -64,6 +66,12 @@ pub enum ReasonKind {
     Severity,
     /// A combination of words that the forest isolates early.
     UnusualCombination,
+    /// An event of a session that few training sessions have.
+    RareEvent,
+    /// An event that a session has unusually many or few times.
+    UnusualCount,
+    /// An event that a session lacks and most training sessions have.
+    MissingEvent,
 }
 
 /// One part of the answer to "why is this line odd".
@@ -156,6 +164,7 @@ pub struct Model {
     core: Core,
     patterns: FrequentPatterns,
     distribution: Distribution,
+    sessions: Option<SessionModel>,
     provenance: Provenance,
     contamination: Contamination,
     digest: String,
@@ -294,6 +303,11 @@ impl Model {
     /// The most frequent patterns of the training lines with their counts, most frequent first, at most 4,096.
     pub fn frequent_patterns(&self) -> &[(String, u64)] {
         self.patterns.as_slice()
+    }
+
+    /// The model of whole sessions, where it was trained with a session key.
+    pub const fn sessions(&self) -> Option<&SessionModel> {
+        self.sessions.as_ref()
     }
 
     /// How the model came about.

@@ -39,13 +39,7 @@ impl Row {
     /// The features, borrowed.
     pub fn view(&self) -> View<'_> {
         let held = &*self.0;
-        View {
-            columns: &held.columns,
-            keys: &held.keys,
-            pattern: held.pattern,
-            service_pattern: held.service_pattern,
-            level: held.level,
-        }
+        View { columns: &held.columns, keys: &held.keys, pattern: held.pattern, level: held.level }
     }
 
     /// Everything that is counted of the line: words, service, level and patterns.

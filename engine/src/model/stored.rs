@@ -7,6 +7,7 @@ use super::core::Core;
 use super::counts::Counts;
 use super::distribution::Distribution;
 use super::patterns::{FrequentPatterns, MOST_PATTERNS};
+use super::session::{SessionModel, StoredSessions};
 use super::{Contamination, Model, Provenance};
 use crate::artifact;
 use crate::features::FeatureSpec;
@@ -25,6 +26,7 @@ pub struct StoredModel {
     tails: [Tail; 3],
     cells: Vec<(u32, u64)>,
     patterns: Vec<(String, u64)>,
+    sessions: Option<StoredSessions>,
 }
 
 impl StoredModel {
@@ -59,6 +61,8 @@ impl StoredModel {
         };
         let distribution =
             Distribution::from_pairs(&self.cells).ok_or("its score distribution is damaged")?;
+        let n_features = self.spec.n_features;
+        let sessions = self.sessions.map(|sessions| sessions.into_model(n_features)).transpose()?;
         let forest = |data| Forest::from_data(data).map_err(|error| error.to_string());
         Ok(Model {
             core: Core {
@@ -69,6 +73,7 @@ impl StoredModel {
             },
             patterns: FrequentPatterns::new(self.patterns),
             distribution,
+            sessions,
             provenance: self.provenance,
             contamination,
             digest,
@@ -84,10 +89,25 @@ impl Model {
         provenance: Provenance,
         contamination: Contamination,
     ) -> Self {
-        let mut model =
-            Self { core, patterns, distribution, provenance, contamination, digest: String::new() };
+        let mut model = Self {
+            core,
+            patterns,
+            distribution,
+            sessions: None,
+            provenance,
+            contamination,
+            digest: String::new(),
+        };
         model.digest = artifact::digest(&model);
         model
+    }
+
+    /// The model with one of whole sessions, trained with as many hashed columns.
+    #[must_use]
+    pub fn with_sessions(mut self, sessions: SessionModel) -> Self {
+        self.sessions = Some(sessions);
+        self.digest = artifact::digest(&self);
+        self
     }
 
     /// The model as plain data.
@@ -105,6 +125,7 @@ impl Model {
             tails: self.core.tails.clone(),
             cells: self.distribution.pairs(),
             patterns: self.patterns.as_slice().to_vec(),
+            sessions: self.sessions.as_ref().map(SessionModel::to_stored),
         }
     }
 }

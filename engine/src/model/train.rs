@@ -45,6 +45,12 @@ impl Default for TrainParams {
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckedTrainParams(TrainParams);
 
+impl CheckedTrainParams {
+    pub(crate) fn into_inner(self) -> TrainParams {
+        self.0
+    }
+}
+
 /// Rows of all trees' samples together: what training holds in memory at most.
 const MOST_SAMPLED: usize = 1 << 21;
 /// Events of the uniform sample from which the channels' tails are measured.

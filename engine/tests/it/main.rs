@@ -10,3 +10,4 @@ mod fuzz_corpus;
 mod model;
 mod online;
 mod recent;
+mod session;
