@@ -130,6 +130,16 @@ impl Bench {
         Ok(cell.get_or_init(|| out))
     }
 
+    /// The core that is measured on.
+    pub fn core(&self) -> &str {
+        &self.arguments.core
+    }
+
+    /// The Python of the peers.
+    pub fn python(&self) -> &Path {
+        &self.arguments.python
+    }
+
     /// Runs this program with other arguments on the measured core and tells the cost.
     ///
     /// # Errors

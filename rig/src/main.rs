@@ -3,9 +3,12 @@
 
 mod compare;
 mod corpus;
+mod growth;
 mod measure;
 mod pairs;
+mod plot;
 mod redraw;
+mod server;
 mod table;
 mod work;
 
@@ -24,12 +27,16 @@ enum Command {
     Compare(compare::Arguments),
     /// Makes a corpus
     Corpus(corpus::Arguments),
+    /// Measures how the cost of a line grows, and draws it
+    Growth(growth::Arguments),
     /// Runs a program and tells what it cost
     Measure(measure::Arguments),
     /// Scores a corpus with trees that scikit-learn grew
     ScoreTrees(work::imported::Arguments),
     /// Scores a corpus with a model
     ScoreModel(work::full::Arguments),
+    /// Reads a topic and drops every message
+    Consume(work::consume::Arguments),
     /// Grows a forest on a corpus
     GrowForest(work::grow::Arguments),
 }
@@ -38,9 +45,11 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(arguments) => compare::run(arguments),
         Command::Corpus(arguments) => corpus::run(&arguments),
+        Command::Growth(arguments) => growth::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
         Command::ScoreTrees(arguments) => work::imported::run(&arguments),
         Command::ScoreModel(arguments) => work::full::run(&arguments),
+        Command::Consume(arguments) => work::consume::run(&arguments),
         Command::GrowForest(arguments) => work::grow::run(&arguments),
     }
 }

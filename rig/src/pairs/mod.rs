@@ -1,6 +1,9 @@
 //! What is measured beside what. One file a subject; a pair is a function that yields rows of the table.
 
+mod grpc;
+mod kafka;
 mod score;
+mod spark;
 mod stability;
 mod train;
 
@@ -40,6 +43,18 @@ pub const PAIRS: &[Pair] = &[
         run: train::run_memory,
     },
     Pair { name: "stability", about: "two seeds on the same rows", run: stability::run },
+    Pair {
+        name: "kafka",
+        about: "the scorer on a real broker beside a client that only consumes",
+        run: kafka::run,
+    },
+    Pair {
+        name: "spark",
+        about: "the scorer on files beside Spark Structured Streaming with scikit-learn",
+        run: spark::run,
+    },
+    Pair { name: "grpc", about: "a gRPC stream beside single calls", run: grpc::run },
+    Pair { name: "grpc-empty", about: "a single gRPC call beside an empty handler", run: grpc::run_empty },
 ];
 
 /// Greater of `costs`' ratios, repeat by repeat: the peer's figure over ours.

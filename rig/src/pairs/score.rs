@@ -15,12 +15,17 @@ const TOLERANCE: f64 = 1e-9;
 const START_ROWS: u64 = 1_000;
 
 /// What scikit-learn grew.
-struct Fitted {
-    model: PathBuf,
+pub struct Fitted {
+    /// The forest, as joblib keeps it.
+    pub model: PathBuf,
     trees: PathBuf,
 }
 
-fn fit(bench: &Bench, csv: &Path, bits: u32) -> Result<Fitted> {
+/// Fits scikit-learn on a corpus.
+///
+/// # Errors
+/// It fails.
+pub fn fit(bench: &Bench, csv: &Path, bits: u32) -> Result<Fitted> {
     let fitted = Fitted {
         model: bench.file(&format!("forest-{bits}.joblib")),
         trees: bench.file(&format!("forest-{bits}.json")),
@@ -41,7 +46,11 @@ fn fit(bench: &Bench, csv: &Path, bits: u32) -> Result<Fitted> {
     Ok(fitted)
 }
 
-fn text(path: &Path) -> Result<&str> {
+/// A path as an argument.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
 }
 
@@ -141,6 +150,15 @@ fn train_model(bench: &Bench, csv: &Path, name: &str) -> Result<PathBuf> {
     let model = bench.file(name);
     bench.program("trainer", &["fit", text(csv)?, "--model-path", text(&model)?])?;
     Ok(model)
+}
+
+/// A model of the corpus of this run, as the trainer makes it with its defaults.
+///
+/// # Errors
+/// It cannot be trained.
+pub fn model_of_corpus(bench: &Bench) -> Result<String> {
+    let model = train_model(bench, bench.corpus()?, "corpus.model")?;
+    Ok(text(&model)?.to_owned())
 }
 
 /// 2^12 columns, with the whole model in the same turns.

@@ -10,7 +10,7 @@ use engine::model::{Provenance, Scratch};
 
 use crate::compare::Bench;
 use crate::table::{Bar, Row};
-use crate::work::full::each_batch;
+use crate::work::full::{each_batch, each_line};
 use crate::work::hashing::Vectorizer;
 use crate::work::imported::read_forest;
 use crate::work::messages::Messages;
@@ -29,9 +29,9 @@ pub fn scores(csv: &Path, params: TrainParams) -> Result<Vec<f64>> {
     let mut second = first.grow()?;
     second.calibrate_from_sample();
     let model = second.finish(Provenance::default());
-    let (mut scratch, mut scores) = (Scratch::default(), Vec::new());
-    each_batch(csv, |events| {
-        scores.extend(events.iter().map(|event| model.score(event, &mut scratch).score));
+    let (mut scratch, mut scores) = (Scratch::with_table(1 << 16, 0), Vec::new());
+    each_line(csv, |line| {
+        scores.push(model.score_line(line, &mut scratch).score);
         Ok(())
     })?;
     Ok(scores)

@@ -1,14 +1,21 @@
-//! `rig score-model`: a corpus scored by the whole model, read and decoded as the programs do it.
+//! `rig score-model`: a corpus scored by the whole model, with the table of recent lines in front.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use corpus::{Batch, Options, Reader, load_model};
-use engine::decode::Decoder;
-use engine::event::{EventTime, LogEvent};
+use engine::decode::{Decoder, level};
+use engine::event::{EventTime, LogEvent, LogLine};
 use engine::model::Scratch;
+
+use super::messages::Messages;
+
+/// Lines that the table holds at most; an entry takes 48 bytes.
+const TABLE_LINES: usize = 1 << 16;
+/// Peers cannot choose what a measurement reads.
+const TABLE_SEED: u128 = 0;
 
 /// Arguments of `rig score-model`.
 #[derive(Clone, Debug, clap::Args)]
@@ -22,23 +29,46 @@ pub struct Arguments {
     /// Where the scores go: 64-bit floats, little end first
     #[arg(long)]
     out: PathBuf,
+    /// Score every line anew
+    #[arg(long)]
+    no_table: bool,
 }
 
-/// Scores and writes.
+/// Scores and writes; says how many lines the table answered.
 ///
 /// # Errors
 /// A file cannot be read or written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let model = load_model(&arguments.model)?;
-    let mut scratch = Scratch::default();
+    let mut scratch = match arguments.no_table {
+        true => Scratch::default(),
+        false => Scratch::with_table(TABLE_LINES, TABLE_SEED),
+    };
     let mut out = BufWriter::with_capacity(1 << 16, File::create(&arguments.out)?);
-    each_batch(&arguments.csv, |events| {
-        for event in events {
-            out.write_all(&model.score(event, &mut scratch).score.to_le_bytes())?;
-        }
-        Ok(())
+    each_line(&arguments.csv, |line| {
+        Ok(out.write_all(&model.score_line(line, &mut scratch).score.to_le_bytes())?)
     })?;
-    Ok(out.flush()?)
+    out.flush()?;
+    let counts = scratch.table_counts();
+    println!("{} of {} lines answered by the table", counts.hits, counts.hits + counts.misses);
+    Ok(())
+}
+
+/// Reads the lines of a corpus without making events of them.
+///
+/// # Errors
+/// It cannot be read, or `take` fails.
+pub fn each_line(csv: &Path, mut take: impl FnMut(LogLine<'_>) -> Result<()>) -> Result<()> {
+    const NOT_TEXT: &str = "a row is not UTF-8";
+    let mut messages = Messages::open(csv)?;
+    while let Some([service, level, message]) = messages.next_fields()? {
+        take(LogLine {
+            service: str::from_utf8(service).context(NOT_TEXT)?,
+            level: level::from_word(str::from_utf8(level).context(NOT_TEXT)?),
+            message: str::from_utf8(message).context(NOT_TEXT)?,
+        })?;
+    }
+    Ok(())
 }
 
 /// Reads a corpus as the programs do.
@@ -53,4 +83,36 @@ pub fn each_batch(csv: &Path, mut take: impl FnMut(&[LogEvent]) -> Result<()>) -
         take(&batch.events)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_those_that_the_programs_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("corpus.csv");
+        let arguments =
+            crate::corpus::Arguments { rows: 5_000, seed: 1, data: None, repeating: false, out: out.clone() };
+        crate::corpus::write(&arguments).unwrap();
+        let mut events = Vec::new();
+        each_batch(&out, |batch| {
+            events.extend_from_slice(batch);
+            Ok(())
+        })
+        .unwrap();
+        let mut row = 0;
+        each_line(&out, |line| {
+            let event = &events[row];
+            assert_eq!(
+                (line.service, line.level, line.message),
+                (event.service.as_str(), event.level, event.message.as_str())
+            );
+            row += 1;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(row, events.len());
+    }
 }

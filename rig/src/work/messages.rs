@@ -9,8 +9,8 @@ use anyhow::{Context, Result, bail};
 use memchr::{memchr, memchr_iter, memchr2};
 
 const PIECE: usize = 1 << 20;
-/// Columns in front of the message.
-const BEFORE: usize = 3;
+const COLUMNS: usize = 4;
+const SHORT: &str = "a row has fewer than 4 columns";
 
 /// Reads the messages of a corpus.
 pub struct Messages {
@@ -51,26 +51,35 @@ impl Messages {
     /// # Errors
     /// The file cannot be read, or holds a row that is not of the corpus.
     pub fn next(&mut self) -> Result<Option<&[u8]>> {
-        const SHORT: &str = "a row has fewer than 4 columns";
+        Ok(self.next_fields()?.map(|[.., message]| message))
+    }
+
+    /// Service, level and message of the next row; none at the end.
+    ///
+    /// # Errors
+    /// As [`Messages::next`].
+    pub fn next_fields(&mut self) -> Result<Option<[&[u8]; 3]>> {
         let Some(row) = self.row()? else { return Ok(None) };
         let bytes = &self.buffer[row.from..row.to];
         if !row.has_quotes {
-            let comma = memchr_iter(b',', bytes).nth(BEFORE - 1).context(SHORT)?;
-            return Ok(Some(&bytes[comma + 1..]));
+            let mut commas = memchr_iter(b',', bytes);
+            let mut comma = || commas.next().context(SHORT);
+            let (first, second, third) = (comma()?, comma()?, comma()?);
+            return Ok(Some([&bytes[first + 1..second], &bytes[second + 1..third], &bytes[third + 1..]]));
         }
-        let mut field = bytes;
-        for _ in 0..BEFORE {
-            field = after_field(field).context(SHORT)?;
-        }
-        let Some(quoted) = field.strip_prefix(b"\"") else { return Ok(Some(field)) };
-        let mut rest = quoted.strip_suffix(b"\"").context("a quoted message is not closed")?;
         self.text.clear();
-        while let Some(at) = memchr(b'"', rest) {
-            self.text.extend_from_slice(&rest[..=at]);
-            rest = rest.get(at + 2..).context("a quote in a message is not doubled")?;
+        let mut ends = [0; COLUMNS];
+        let mut rest = bytes;
+        for (column, end) in ends.iter_mut().enumerate() {
+            let length = unquote(rest, &mut self.text).context("a row has faulty quotes")?;
+            *end = self.text.len();
+            rest = &rest[length..];
+            if column + 1 < COLUMNS {
+                rest = rest.strip_prefix(b",").context(SHORT)?;
+            }
         }
-        self.text.extend_from_slice(rest);
-        Ok(Some(&self.text))
+        let field = |column: usize| &self.text[ends[column - 1]..ends[column]];
+        Ok(Some([field(1), field(2), field(3)]))
     }
 
     /// Steps over the next row; false at the end.
@@ -127,18 +136,24 @@ fn row_length(bytes: &[u8]) -> Option<(usize, bool)> {
     }
 }
 
-/// What stands behind the first field and its comma.
-fn after_field(row: &[u8]) -> Option<&[u8]> {
-    let mut from = 0;
-    if row.first() == Some(&b'"') {
-        from = 1 + memchr(b'"', &row[1..])?;
-        // A doubled quote stands for one inside the field.
-        while row.get(from + 1) == Some(&b'"') {
-            from = from + 2 + memchr(b'"', &row[from + 2..])?;
-        }
+/// Appends the first field of a row without its quotes; returns how long it is with them.
+fn unquote(row: &[u8], out: &mut Vec<u8>) -> Option<usize> {
+    if row.first() != Some(&b'"') {
+        let length = memchr(b',', row).unwrap_or(row.len());
+        out.extend_from_slice(&row[..length]);
+        return Some(length);
     }
-    let comma = from + memchr(b',', &row[from..])?;
-    row.get(comma + 1..)
+    let mut from = 1;
+    loop {
+        let quote = from + memchr(b'"', row.get(from..)?)?;
+        if row.get(quote + 1) != Some(&b'"') {
+            out.extend_from_slice(&row[from..quote]);
+            return Some(quote + 1);
+        }
+        // A doubled quote stands for one.
+        out.extend_from_slice(&row[from..=quote]);
+        from = quote + 2;
+    }
 }
 
 #[cfg(test)]
@@ -164,7 +179,8 @@ mod tests {
         let mut messages = Messages::open(&path).unwrap();
         let mut reader = csv::Reader::from_path(&path).unwrap();
         for row in reader.byte_records() {
-            assert_eq!(messages.next().unwrap(), Some(&row.unwrap()[3]));
+            let row = row.unwrap();
+            assert_eq!(messages.next_fields().unwrap(), Some([&row[1], &row[2], &row[3]]));
         }
         assert_eq!(messages.next().unwrap(), None);
     }

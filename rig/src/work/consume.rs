@@ -1,0 +1,78 @@
+//! `rig consume`: reads a topic as the scorer's source does and drops every message: what the scorer's work on top
+//! of it is measured against.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use kafka::ClientSettings;
+use kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+use nix::sys::resource::{UsageWho, getrusage};
+use serde::{Deserialize, Serialize};
+
+/// Arguments of `rig consume`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// Brokers
+    #[arg(long)]
+    bootstrap: String,
+    /// Topic
+    #[arg(long)]
+    topic: String,
+    /// Consumer group
+    #[arg(long)]
+    group: String,
+    /// Messages to read
+    #[arg(long)]
+    messages: u64,
+}
+
+/// What reading cost from the first message to the last.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Consumed {
+    /// Messages.
+    pub messages: u64,
+    /// User and system time, s.
+    pub cpu_s: f64,
+    /// Sum of the lengths, so that the payloads are looked at.
+    pub bytes: u64,
+}
+
+/// Longest silence of the broker.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Reads and tells.
+///
+/// # Errors
+/// The topic cannot be read to the given number.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let settings = ClientSettings { bootstrap_servers: arguments.bootstrap.clone(), properties: Vec::new() };
+    let mut config = settings.consumer_config(&arguments.group, "earliest");
+    // As the scorer's source sets them.
+    config.set("statistics.interval.ms", "1000").set("queued.max.messages.kbytes", "16384");
+    config.set("fetch.max.bytes", "8388608").set("session.timeout.ms", "45000");
+    let consumer: BaseConsumer = config.create()?;
+    consumer.subscribe(&[&arguments.topic])?;
+    let (mut messages, mut bytes, mut from) = (0_u64, 0_u64, 0.0);
+    let mut heard = Instant::now();
+    while messages < arguments.messages {
+        ensure!(heard.elapsed() < SILENCE, "the broker was silent after {messages} messages");
+        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
+        if messages == 0 {
+            from = own_cpu_s()?;
+        }
+        messages += 1;
+        bytes += message?.payload_len() as u64;
+        if messages.is_multiple_of(1_000) {
+            heard = Instant::now();
+        }
+    }
+    let consumed = Consumed { messages, cpu_s: own_cpu_s()? - from, bytes };
+    println!("{}", serde_json::to_string(&consumed)?);
+    Ok(())
+}
+
+fn own_cpu_s() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
