@@ -10,6 +10,7 @@ mod live;
 mod metrics;
 mod pipeline;
 mod record;
+mod remember;
 mod run;
 mod scan;
 mod serve;

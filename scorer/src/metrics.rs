@@ -54,6 +54,10 @@ pub struct Metrics {
     registry: Arc<Registry>,
     /// Lines that got a score.
     pub lines_scored: Counter,
+    /// Lines whose score was in a table of recent lines.
+    pub score_table_hits: Counter,
+    /// Lines whose score was not, while there is a table.
+    pub score_table_misses: Counter,
     /// Records that were not scored, by reason.
     pub lines_rejected: Family<ReasonLabel, Counter>,
     /// Findings by detector.
@@ -81,6 +85,8 @@ impl Default for Metrics {
         let metrics = Self {
             registry: Arc::default(),
             lines_scored: Counter::default(),
+            score_table_hits: Counter::default(),
+            score_table_misses: Counter::default(),
             lines_rejected: Family::default(),
             anomalies: Family::default(),
             consumer_lag_lines: Family::default(),
@@ -94,6 +100,16 @@ impl Default for Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
         registry.register("lines_scored", "Lines that got a score", metrics.lines_scored.clone());
+        registry.register(
+            "score_table_hits",
+            "Lines whose score was in a table of recent lines",
+            metrics.score_table_hits.clone(),
+        );
+        registry.register(
+            "score_table_misses",
+            "Lines whose score was not in the table of recent lines",
+            metrics.score_table_misses.clone(),
+        );
         registry.register("lines_rejected", "Records that were not scored", metrics.lines_rejected.clone());
         registry.register("anomalies", "Findings", metrics.anomalies.clone());
         registry.register(

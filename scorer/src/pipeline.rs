@@ -23,6 +23,7 @@ use crate::config::Settings;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::record::{Ack, Batch, Body, Intake, Outcome, Record};
+use crate::remember::{self, Told};
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
 
 /// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
@@ -138,6 +139,7 @@ struct Scoring {
     closing: CancellationToken,
     give_up: CancellationToken,
     scratch: Scratch,
+    told: Told,
     events: Vec<LogEvent>,
     sampler: Sampler,
 }
@@ -149,7 +151,8 @@ impl Scoring {
             parts: parts.clone(),
             closing,
             give_up,
-            scratch: Scratch::default(),
+            scratch: remember::scratch(parts.settings.model.table_lines),
+            told: Told::default(),
             events: Vec::new(),
             sampler: Sampler::default(),
         }
@@ -209,6 +212,7 @@ impl Scoring {
             self.events = events;
         }
         self.parts.metrics.lines_scored.inc_by(outcome.scored);
+        self.told.tell(&self.scratch, &self.parts.metrics);
         (outgoing, outcome)
     }
 

@@ -27,6 +27,8 @@ pub(super) struct Block {
     pub colon: u64,
     /// `-`.
     pub dash: u64,
+    /// `_`, and all bytes of characters beyond ASCII.
+    pub joiner: u64,
 }
 
 impl Block {
@@ -53,6 +55,11 @@ impl Block {
         self.letter | self.digit
     }
 
+    /// What words are made of.
+    pub const fn word(&self) -> u64 {
+        self.letter | self.digit | self.joiner
+    }
+
     /// Hexadecimal digits.
     pub const fn hex(&self) -> u64 {
         self.hex_letter | self.digit
@@ -66,6 +73,7 @@ impl Block {
             hex_letter: self.hex_letter >> skip,
             colon: self.colon >> skip,
             dash: self.dash >> skip,
+            joiner: self.joiner >> skip,
         }
     }
 }
@@ -95,6 +103,8 @@ mod sse2 {
             kinds.hex_letter |= bits(within(lower, b'a', b'f')) << at;
             kinds.colon |= bits(is(text, b':')) << at;
             kinds.dash |= bits(is(text, b'-')) << at;
+            // The highest bit of a byte says that it is not ASCII.
+            kinds.joiner |= bits(_mm_or_si128(is(text, b'_'), text)) << at;
             let zeros = _mm_and_si128(digit, _mm_set1_epi8(b'0'.cast_signed()));
             store(_mm_or_si128(_mm_andnot_si128(digit, text), zeros), &mut zeroed, at);
         }
@@ -161,6 +171,7 @@ mod scalar {
             kinds.hex_letter |= bits(within(lower, b'a', b'f')) << (step * 8);
             kinds.colon |= bits(within(text, b':', b':')) << (step * 8);
             kinds.dash |= bits(within(text, b'-', b'-')) << (step * 8);
+            kinds.joiner |= bits(within(text, b'_', b'_') | text & HIGH) << (step * 8);
             let digits = (digit >> 7) * 0xff;
             *out = (text & !digits | (u64::from(b'0') * ONES) & digits).to_le_bytes();
         }
@@ -201,6 +212,7 @@ mod tests {
             hex_letter: bits(|byte| byte.is_ascii_hexdigit() && !byte.is_ascii_digit()),
             colon: bits(|byte| *byte == b':'),
             dash: bits(|byte| *byte == b'-'),
+            joiner: bits(|byte| *byte == b'_' || !byte.is_ascii()),
         };
         (kinds, bytes.map(|byte| if byte.is_ascii_digit() { b'0' } else { byte }))
     }

@@ -16,12 +16,43 @@
 //! canonical form of a canonical text is that text.
 
 use super::block::{BLOCK, Block, Lanes};
-use super::scan::{self, Run};
+use super::scan;
+
+/// What the bytes of a span stand for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Thing {
+    pub start: usize,
+    pub end: usize,
+    pub kind: ThingKind,
+}
+
+/// What was recognised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ThingKind {
+    Uuid,
+    Octets,
+    Ipv6,
+    /// With `0x` in front of it.
+    PrefixedHex,
+    Hex,
+    Id,
+    /// A name with a number in it.
+    Mixed,
+    /// The same, where it would look like base 16 with its digits forgotten.
+    NearlyPrefixed,
+}
 
 /// A canonical text; its buffers are reused from one message to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Canonical {
-    text: Vec<u8>,
+    /// The text, and at least a block behind it that means nothing.
+    padded: Vec<u8>,
+    length: usize,
+    /// UUIDs, octets and IPv6 addresses, in order.
+    addresses: Vec<Thing>,
+    /// What runs of both letters and digits are, in order; of what is not in here, letters are a word and digits
+    /// a number.
+    mixed: Vec<Thing>,
     /// The kinds of the message's bytes, updated where addresses were replaced; one more than there is text for.
     blocks: Vec<Block>,
     lanes: Lanes,
@@ -35,48 +66,88 @@ impl Canonical {
 
     /// The canonical text: valid UTF-8, of the message's length.
     pub fn text(&self) -> &[u8] {
-        &self.text
+        &self.padded[..self.length]
+    }
+
+    /// The text in whole blocks, with at least one more behind it; what is beyond the text means nothing.
+    pub(super) fn padded(&self) -> &[u8] {
+        &self.padded[..(self.length / BLOCK + 2) * BLOCK]
+    }
+
+    /// The kinds of the text's bytes, but that digits and letters of [`Canonical::mixed`] are the message's.
+    pub(super) fn blocks(&self) -> &[Block] {
+        &self.blocks
+    }
+
+    /// UUIDs, octets and IPv6 addresses, from left to right.
+    pub(super) fn addresses(&self) -> &[Thing] {
+        &self.addresses
+    }
+
+    /// Runs of both letters and digits, from left to right.
+    pub(super) fn mixed(&self) -> &[Thing] {
+        &self.mixed
     }
 
     /// Takes a message.
     pub fn read(&mut self, message: &str) {
         let bytes = message.as_bytes();
+        self.addresses.clear();
+        self.mixed.clear();
         self.classify(bytes);
         if self.may_hold_addresses() {
-            self.addresses(bytes);
+            self.find_addresses(bytes);
         }
-        self.runs(bytes);
+        self.find_mixed(bytes);
+    }
+
+    /// False only where no `://` is in the text.
+    pub(super) fn may_hold_urls(&self) -> bool {
+        let text = self.text();
+        self.blocks.iter().enumerate().any(|(number, block)| {
+            let mut colons = block.colon;
+            while colons != 0 {
+                let at = number * BLOCK + colons.trailing_zeros() as usize;
+                if text.get(at + 1) == Some(&b'/') {
+                    return true;
+                }
+                colons &= colons - 1;
+            }
+            false
+        })
     }
 
     fn classify(&mut self, bytes: &[u8]) {
-        let Self { text, blocks, lanes } = self;
+        let Self { padded, blocks, lanes, .. } = self;
         blocks.clear();
-        // What is there already is overwritten, and not cleared first.
-        text.resize(bytes.len(), 0);
+        self.length = bytes.len();
+        let needed = (bytes.len() / BLOCK + 2) * BLOCK;
+        if padded.len() < needed {
+            padded.resize(needed, 0);
+        }
         let (whole, rest) = bytes.as_chunks::<BLOCK>();
-        let (out, _) = text.as_chunks_mut::<BLOCK>();
-        for (bytes, out) in whole.iter().zip(out) {
-            let (block, zeroed) = Block::of(bytes, *lanes);
-            *out = zeroed;
+        let (out, _) = padded.as_chunks_mut::<BLOCK>();
+        for (bytes, out) in whole.iter().zip(&mut *out) {
+            let block;
+            (block, *out) = Block::of(bytes, *lanes);
             blocks.push(block);
         }
-        if let (false, Some(bytes), Some(out)) =
-            (rest.is_empty(), bytes.last_chunk::<BLOCK>(), text.last_chunk_mut::<BLOCK>())
-        {
-            let (block, zeroed) = Block::of(bytes, *lanes);
-            *out = zeroed;
+        if let (false, Some(last)) = (rest.is_empty(), bytes.last_chunk::<BLOCK>()) {
+            // The last 64 bytes overlap what is done already.
+            let (block, zeroed) = Block::of(last, *lanes);
+            padded[bytes.len() - BLOCK..bytes.len()].copy_from_slice(&zeroed);
             blocks.push(block.skip((BLOCK - rest.len()) as u32));
         } else if !rest.is_empty() {
-            let mut padded = [0; BLOCK];
-            padded[..rest.len()].copy_from_slice(rest);
-            let (block, zeroed) = Block::of(&padded, *lanes);
-            text.copy_from_slice(&zeroed[..rest.len()]);
+            let mut short = [0; BLOCK];
+            short[..rest.len()].copy_from_slice(rest);
+            let block;
+            (block, out[0]) = Block::of(&short, *lanes);
             blocks.push(block);
         }
         blocks.push(Block::default());
     }
 
-    /// False only where [`Canonical::addresses`] would change nothing.
+    /// False only where [`Canonical::find_addresses`] would find nothing.
     fn may_hold_addresses(&self) -> bool {
         self.blocks.windows(2).any(|pair| {
             let [block, next] = pair else { return false };
@@ -88,12 +159,14 @@ impl Canonical {
             let dash = |bytes| ahead(block.dash, next.dash, bytes);
             let octets = block.colon & colon(3) & colon(6) | block.dash & dash(3) & dash(6);
             let uuid = block.dash & dash(5) & dash(10) & dash(15);
-            octets | uuid != 0 || may_hold_ipv6(block, next)
+            // An IPv6 address has two colons in a row, or seven in all.
+            let ipv6 = block.colon & colon(1) != 0 || block.colon.count_ones() + next.colon.count_ones() >= 7;
+            octets | uuid != 0 || ipv6
         })
     }
 
     /// UUIDs, octets and IPv6 addresses, from left to right.
-    fn addresses(&mut self, bytes: &[u8]) {
+    fn find_addresses(&mut self, bytes: &[u8]) {
         let (mut resume, mut before) = (0, 0);
         for number in 0..self.blocks.len() - 1 {
             let block = self.blocks[number];
@@ -108,12 +181,15 @@ impl Canonical {
                     continue;
                 }
                 let rest = &bytes[at..];
-                if let Some(length) = scan::uuid(rest).or_else(|| scan::octets(rest)) {
-                    self.replace(at, at + length, b'f');
+                let kind = |kind| move |length| (kind, length);
+                let found = scan::uuid(rest)
+                    .map(kind(ThingKind::Uuid))
+                    .or_else(|| scan::octets(rest).map(kind(ThingKind::Octets)))
+                    .or_else(|| scan::ipv6(rest).map(kind(ThingKind::Ipv6)));
+                if let Some((kind, length)) = found {
                     resume = at + length;
-                } else if let Some(length) = scan::ipv6(rest) {
-                    self.replace(at, at + length, b'0');
-                    resume = at + length;
+                    self.replace(at, resume, if kind == ThingKind::Ipv6 { b'0' } else { b'f' });
+                    self.addresses.push(Thing { start: at, end: resume, kind });
                 }
             }
         }
@@ -122,10 +198,10 @@ impl Canonical {
     /// Writes `byte`, which is `f` or `0`, over the letters and digits of a span.
     fn replace(&mut self, start: usize, end: usize, byte: u8) {
         for at in start..end {
-            if !self.text[at].is_ascii_alphanumeric() {
+            if !self.padded[at].is_ascii_alphanumeric() {
                 continue;
             }
-            self.text[at] = byte;
+            self.padded[at] = byte;
             let (block, bit) = (&mut self.blocks[at / BLOCK], 1 << (at % BLOCK));
             let (set, cleared) = (u64::from(byte == b'f') * bit, u64::from(byte == b'0') * bit);
             block.letter = block.letter & !bit | set;
@@ -135,7 +211,7 @@ impl Canonical {
     }
 
     /// Runs that hold both letters and digits.
-    fn runs(&mut self, bytes: &[u8]) {
+    fn find_mixed(&mut self, bytes: &[u8]) {
         let (mut last_digit, mut last_letter, mut done) = (0, 0, 0);
         for number in 0..self.blocks.len() - 1 {
             let Block { digit, letter, .. } = self.blocks[number];
@@ -166,7 +242,8 @@ impl Canonical {
         number * BLOCK + BLOCK - others.leading_zeros() as usize
     }
 
-    fn run_end(&self, at: usize) -> usize {
+    /// Where the letters and digits that go on at `at` end.
+    pub(super) fn run_end(&self, at: usize) -> usize {
         let mut number = at / BLOCK;
         let mut others = !self.blocks[number].alphanumeric() & from(at % BLOCK);
         while others == 0 {
@@ -178,47 +255,50 @@ impl Canonical {
     }
 
     fn write_run(&mut self, bytes: &[u8], start: usize, end: usize) {
-        let Some(facts) = self.facts(start, end) else { return };
-        let run = &mut self.text[start..end];
-        match facts.run(bytes[start] == b'0') {
-            Run::Hex => {
-                let prefixed = facts.looks_prefixed;
+        let kind = self.kind(start, end, bytes[start]);
+        self.mixed.push(Thing { start, end, kind });
+        let run = &mut self.padded[start..end];
+        match kind {
+            ThingKind::PrefixedHex => {
                 run.fill(b'0');
-                run[usize::from(prefixed)] = if prefixed { b'x' } else { b'f' };
+                run[1] = b'x';
             }
-            Run::Id => run.iter_mut().enumerate().for_each(|(at, byte)| *byte = b"x0"[at % 2]),
-            Run::Mixed if facts.looks_prefixed => run[0] = b'1',
-            Run::Mixed | Run::Number | Run::Word => {}
+            ThingKind::Hex => {
+                run.fill(b'0');
+                run[0] = b'f';
+            }
+            ThingKind::Id => run.iter_mut().enumerate().for_each(|(at, byte)| *byte = b"x0"[at % 2]),
+            ThingKind::NearlyPrefixed => run[0] = b'1',
+            ThingKind::Uuid | ThingKind::Octets | ThingKind::Ipv6 | ThingKind::Mixed => {}
         }
     }
 
-    /// What the kinds of its bytes say of a run that holds letters and digits; `None` of one that is too short to
-    /// be anything.
-    fn facts(&self, start: usize, end: usize) -> Option<Facts> {
-        const LEAST: usize = 3;
-        let run = &self.text[start..end];
+    /// What a run of letters and digits is, by the kinds of its bytes and whether the first one was `0`.
+    fn kind(&self, start: usize, end: usize, first: u8) -> ThingKind {
+        let run = &self.padded[start..end];
         let length = run.len();
-        if length < LEAST {
-            return None;
-        }
         let begins_prefixed = run[0] == b'0' && run[1].eq_ignore_ascii_case(&b'x');
-        if length > BLOCK {
+        let (is_hex, rest_is_hex, turns) = if length > BLOCK {
             let is_hex = |bytes: &[u8]| bytes.iter().all(u8::is_ascii_hexdigit);
-            return Some(Facts {
-                length,
-                is_hex: is_hex(run),
-                looks_prefixed: begins_prefixed && is_hex(&run[2..]),
-                turns: scan::turns(run),
-            });
+            (is_hex(run), is_hex(&run[2..]), scan::turns(run))
+        } else {
+            let all = from(0) >> (BLOCK - length);
+            let (digit, hex) = (self.bits(start, Block::digits), self.bits(start, Block::hex));
+            let turns = ((digit ^ digit >> 1) & all >> 1).count_ones();
+            (hex & all == all, (hex | 3) & all == all, turns as usize)
+        };
+        let looks_prefixed = begins_prefixed && rest_is_hex && length > 2;
+        if looks_prefixed && first == b'0' {
+            ThingKind::PrefixedHex
+        } else if is_hex && length >= scan::HEX_LEAST {
+            ThingKind::Hex
+        } else if length >= scan::ID_LEAST && turns >= scan::ID_TURNS {
+            ThingKind::Id
+        } else if looks_prefixed {
+            ThingKind::NearlyPrefixed
+        } else {
+            ThingKind::Mixed
         }
-        let all = from(0) >> (BLOCK - length);
-        let (digit, hex) = (self.bits(start, Block::digits), self.bits(start, Block::hex));
-        Some(Facts {
-            length,
-            is_hex: hex & all == all,
-            looks_prefixed: begins_prefixed && (hex | 3) & all == all,
-            turns: ((digit ^ digit >> 1) & all >> 1).count_ones() as usize,
-        })
     }
 
     /// The bits of the 64 bytes from `start` on.
@@ -230,31 +310,8 @@ impl Canonical {
     }
 }
 
-/// What is known of a run of letters and digits.
-struct Facts {
-    length: usize,
-    is_hex: bool,
-    /// A digit, an `x` and hexadecimal digits.
-    looks_prefixed: bool,
-    /// How often letters and digits change places.
-    turns: usize,
-}
-
-impl Facts {
-    /// What the run is, by the rules of [`scan::run`].
-    const fn run(&self, begins_with_zero: bool) -> Run {
-        if self.looks_prefixed && begins_with_zero || self.is_hex && self.length >= scan::HEX_LEAST {
-            Run::Hex
-        } else if self.length >= scan::ID_LEAST && self.turns >= scan::ID_TURNS {
-            Run::Id
-        } else {
-            Run::Mixed
-        }
-    }
-}
-
 /// Bits from `at` on; none from 64 on.
-const fn from(at: usize) -> u64 {
+pub(super) const fn from(at: usize) -> u64 {
     if at < BLOCK { u64::MAX << at } else { 0 }
 }
 
@@ -263,38 +320,12 @@ const fn below(at: usize) -> u64 {
     !(u64::MAX << at)
 }
 
-/// Whether a pair of colons with at most four hexadecimal digits between them belongs to a word of hexadecimal
-/// digits and colons that has a letter; true also where that word reaches into the next block.
-fn may_hold_ipv6(block: &Block, next: &Block) -> bool {
-    let ahead = |now: u64, next: u64, bytes: u32| now >> bytes | next << (u64::BITS - bytes);
-    let (mut pairs, mut between) = (0, block.colon);
-    for distance in 1..=5 {
-        pairs |= between & ahead(block.colon, next.colon, distance);
-        between &= ahead(block.hex(), next.hex(), distance);
-    }
-    let inside = block.hex() | block.colon;
-    while pairs != 0 {
-        let at = pairs.trailing_zeros() as usize;
-        let before = !inside & below(at);
-        let after = !inside & from(at);
-        if before == 0 || after == 0 {
-            return true;
-        }
-        let end = after.trailing_zeros() as usize;
-        let word = from(BLOCK - before.leading_zeros() as usize) & below(end);
-        if word & block.hex_letter != 0 {
-            return true;
-        }
-        pairs &= from(end);
-    }
-    false
-}
-
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
     use rstest::rstest;
 
+    use super::super::scan::Run;
     use super::*;
 
     fn canonical(text: &str) -> String {
@@ -408,13 +439,12 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn looking_for_addresses_only_where_there_may_be_some_changes_nothing(text in texts()) {
+        fn no_address_is_overlooked(text in texts()) {
             let mut canonical = Canonical::default();
             canonical.classify(text.as_bytes());
             if !canonical.may_hold_addresses() {
-                let before = canonical.clone();
-                canonical.addresses(text.as_bytes());
-                prop_assert_eq!(canonical.text(), before.text());
+                canonical.find_addresses(text.as_bytes());
+                prop_assert_eq!(canonical.addresses(), &[]);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! A line's 128-bit key: lines with equal keys have equal features. Wide multiplications as in wyhash (Wang Yi,
 //! public domain), twice with unlike secrets and pairings, so that both halves would have to collide at once.
 
+use super::hash::fold;
 use crate::event::Level;
 
 /// Key of a line's canonical text, service and level. Two unlike lines share one with a chance of about 2^-120,
@@ -72,13 +73,6 @@ impl KeyMaker {
             fold(fourth ^ secrets[5], first ^ d),
         ]
     }
-}
-
-/// Both halves of the 128-bit product, one upon the other.
-#[inline(always)]
-const fn fold(a: u64, b: u64) -> u64 {
-    let product = a as u128 * b as u128;
-    product as u64 ^ (product >> 64) as u64
 }
 
 #[cfg(test)]

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Canonical, KeyMaker, LineKey, Masked, for_each_shape, murmur3_32, stable_hash};
+use super::hash::stable_hash_lower;
+use super::murmur::murmur3_32_padded;
+use super::shape::{Shape, for_each_word};
+use super::{Canonical, KeyMaker, Lanes, LineKey, Masked, murmur3_32, stable_hash};
 use crate::event::{Level, LogEvent, LogLine};
 
 /// Words of one line that are counted and hashed; what a longer line says beyond them is not looked at.
@@ -19,7 +22,7 @@ pub struct FeatureSpec {
 
 impl FeatureSpec {
     /// Version of the rules of this program.
-    pub const RULES: u32 = 2;
+    pub const RULES: u32 = 3;
 
     /// This program's rules with `n_features` columns.
     pub const fn new(n_features: u32) -> Self {
@@ -61,7 +64,7 @@ mod seed {
 pub struct Line {
     canonical: Canonical,
     masked: Masked,
-    buffer: Vec<u8>,
+    shape: Shape,
     keyed: Vec<Keyed>,
     keys: Vec<u64>,
     columns: Vec<(u32, f32)>,
@@ -71,6 +74,11 @@ pub struct Line {
 }
 
 impl Line {
+    /// With a choice of how many bytes are looked at in one step; every choice gives the same features.
+    pub fn with_lanes(lanes: Lanes) -> Self {
+        Self { canonical: Canonical::with_lanes(lanes), ..Self::default() }
+    }
+
     /// Reads the words and patterns of an event, but not its columns.
     pub fn read(&mut self, event: &LogEvent) {
         let line = LogLine::from(event);
@@ -90,54 +98,44 @@ impl Line {
 
     /// Reads the words and patterns of the line that was given to [`Line::canonicalise`].
     pub fn read_words(&mut self, line: LogLine<'_>) {
-        let Self { canonical, masked, buffer, keyed, .. } = self;
-        masked.mask(text(canonical));
+        let Self { canonical, masked, keyed, keys, .. } = self;
+        masked.mask(canonical);
         self.level = line.level;
         self.columns.clear();
         keyed.clear();
-        keyed.push(Keyed {
-            key: stable_hash(seed::SERVICE, line.service.as_bytes()),
-            kind: WordKind::Service,
-        });
+        keys.clear();
+        let key = stable_hash(seed::SERVICE, line.service.as_bytes());
+        keyed.push(Keyed { key, kind: WordKind::Service });
         let level = line.level.map_or("", Level::as_str);
         keyed.push(Keyed { key: stable_hash(seed::LEVEL, level.as_bytes()), kind: WordKind::Level });
-        for (index, word) in masked.words().iter().take(MAX_WORDS).enumerate() {
-            buffer.clear();
-            buffer.extend(masked.text(word).bytes().map(|byte| byte.to_ascii_lowercase()));
-            keyed.push(Keyed { key: stable_hash(seed::WORD, buffer), kind: WordKind::Message(index) });
+        for (index, word) in masked.words().iter().enumerate() {
+            let key = stable_hash_lower(seed::WORD, masked.bytes(word));
+            keyed.push(Keyed { key, kind: WordKind::Message(index) });
+            keys.push(key);
         }
-        self.keys.clear();
-        let words = self.keyed.iter().filter(|keyed| matches!(keyed.kind, WordKind::Message(_)));
-        self.keys.extend(words.map(|keyed| keyed.key));
-        self.keys.sort_unstable();
-        self.keys.dedup();
-        self.pattern_key = stable_hash(seed::PATTERN, self.masked.pattern().as_bytes());
+        distinct(keys, |key| *key, |_, _| ());
+        let pattern = masked.pattern_bytes();
+        self.pattern_key = stable_hash(seed::PATTERN, pattern);
         let service = stable_hash(seed::SERVICE_PATTERN, line.service.as_bytes());
-        self.service_pattern_key = stable_hash(service, self.masked.pattern().as_bytes());
+        self.service_pattern_key = stable_hash(service, &self.pattern_key.to_le_bytes());
     }
 
-    /// Reads the hashed columns of an event, after [`Line::read`] of the same event.
+    /// Reads the hashed columns of an event, after [`Line::read`] of the same event: columns ascending.
     pub fn read_columns(&mut self, event: &LogEvent, spec: FeatureSpec) {
         self.read_line_columns(event.into(), spec);
+        self.columns.sort_unstable_by_key(|(column, _)| *column);
     }
 
-    /// Reads the hashed columns of the line that was given to [`Line::canonicalise`].
+    /// Reads the hashed columns of the line that was given to [`Line::canonicalise`], in no certain order.
     pub fn read_line_columns(&mut self, line: LogLine<'_>, spec: FeatureSpec) {
-        let Self { canonical, buffer, columns, .. } = self;
+        let Self { canonical, shape, columns, .. } = self;
         columns.clear();
-        for_each_column(text(canonical), line, spec, buffer, |column, _, _| {
+        for_each_column(canonical, shape, line, spec, |column, _, _| {
             if columns.len() < MAX_WORDS {
                 columns.push((column, 1.0));
             }
         });
-        columns.sort_unstable_by_key(|(column, _)| *column);
-        columns.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 += next.1;
-            }
-            same
-        });
+        distinct(columns, |(column, _)| u64::from(*column), |kept, next| kept.1 += next.1);
         let norm = columns.iter().map(|(_, count)| count * count).sum::<f32>().sqrt();
         columns.iter_mut().for_each(|(_, value)| *value /= norm);
     }
@@ -150,7 +148,7 @@ impl Line {
         spec: FeatureSpec,
         each: impl FnMut(u32, Option<(usize, usize)>, WordKind),
     ) {
-        for_each_column(text(&self.canonical), line, spec, &mut Vec::new(), each);
+        for_each_column(&self.canonical, &mut Shape::default(), line, spec, each);
     }
 
     /// The message's canonical text.
@@ -173,12 +171,12 @@ impl Line {
         [self.keyed[0].key, self.keyed[1].key]
     }
 
-    /// The distinct keys of the message's words, ascending.
+    /// The distinct keys of the message's words.
     pub fn keys(&self) -> &[u64] {
         &self.keys
     }
 
-    /// Column and value of every hashed feature, columns ascending: how often it occurs, divided by the row's
+    /// Column and value of every hashed feature: how often it occurs, divided by the row's
     /// Euclidean norm, so that a long line is not odd for its length alone.
     pub fn columns(&self) -> &[(u32, f32)] {
         &self.columns
@@ -200,26 +198,57 @@ impl Line {
     }
 }
 
-fn text(canonical: &Canonical) -> &str {
-    // ASCII is replaced by ASCII, so it stays UTF-8.
-    std::str::from_utf8(canonical.text()).unwrap_or_default()
-}
-
 fn for_each_column(
-    canonical: &str,
+    canonical: &Canonical,
+    shape: &mut Shape,
     line: LogLine<'_>,
     spec: FeatureSpec,
-    buffer: &mut Vec<u8>,
     mut each: impl FnMut(u32, Option<(usize, usize)>, WordKind),
 ) {
-    let column = |bytes: &[u8], seed: u32| murmur3_32(bytes, seed) & (spec.n_features - 1);
-    each(column(line.service.as_bytes(), 1), None, WordKind::Service);
-    each(column(line.level.map_or("", Level::as_str).as_bytes(), 2), None, WordKind::Level);
+    let mask = spec.n_features - 1;
+    each(murmur3_32(line.service.as_bytes(), 1) & mask, None, WordKind::Service);
+    each(murmur3_32(line.level.map_or("", Level::as_str).as_bytes(), 2) & mask, None, WordKind::Level);
+    shape.read(canonical);
     let mut index = 0;
-    for_each_shape(canonical, buffer, |start, end, shape| {
-        each(column(shape, 0), Some((start, end)), WordKind::Message(index));
+    for_each_word(canonical, |start, end| {
+        let column = murmur3_32_padded(shape.from(start), end - start, 0) & mask;
+        each(column, Some((start, end)), WordKind::Message(index));
         index += 1;
     });
+}
+
+/// Keeps the first of all entries with one key, and gives it those that are dropped. Few entries stay in their
+/// order; many are sorted by key.
+fn distinct<T: Copy>(entries: &mut Vec<T>, key: impl Fn(&T) -> u64, mut merge: impl FnMut(&mut T, T)) {
+    const FEW: usize = 64;
+    if entries.len() > FEW {
+        entries.sort_by_key(&key);
+        entries.dedup_by(|next, kept| {
+            let same = key(next) == key(kept);
+            if same {
+                merge(kept, *next);
+            }
+            same
+        });
+        return;
+    }
+    // A key whose bit is not set was not met before.
+    let (mut met, mut kept) = (0_u64, 0);
+    for at in 0..entries.len() {
+        let entry = entries[at];
+        let key_of = key(&entry);
+        let bit = 1 << (key_of.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58);
+        if met & bit != 0
+            && let Some(first) = entries[..kept].iter_mut().find(|first| key(first) == key_of)
+        {
+            merge(first, entry);
+            continue;
+        }
+        met |= bit;
+        entries[kept] = entry;
+        kept += 1;
+    }
+    entries.truncate(kept);
 }
 
 #[cfg(test)]
@@ -273,6 +302,18 @@ mod tests {
             prop_assert_eq!(line.keyed(), other.keyed());
             prop_assert_eq!(line.masked().pattern(), other.masked().pattern());
             prop_assert_eq!(line.service_pattern_key(), other.service_pattern_key());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equal_entries_are_added_up(entries in prop::collection::vec(0u32..90, 0..150)) {
+            let mut got: Vec<_> = entries.iter().map(|entry| (*entry, 1)).collect();
+            distinct(&mut got, |(entry, _)| u64::from(*entry), |kept, next| kept.1 += next.1);
+            got.sort_unstable();
+            let mut expected = std::collections::BTreeMap::new();
+            entries.iter().for_each(|entry| *expected.entry(*entry).or_insert(0) += 1);
+            prop_assert_eq!(got, expected.into_iter().collect::<Vec<_>>());
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use super::canonical::{Canonical, Thing, ThingKind};
 use super::{MAX_WORDS, is_word_byte, scan};
 
 /// One masked word.
@@ -19,7 +20,7 @@ pub struct Word {
 /// A masked text; its buffers are reused from one text to the next.
 #[derive(Debug, Default)]
 pub struct Masked {
-    pattern: String,
+    pattern: Vec<u8>,
     words: Vec<Word>,
     open: Option<Word>,
 }
@@ -28,7 +29,7 @@ impl Masked {
     /// The pattern, such as `PacketResponder <num> for block blk_<num> terminating`; runs of white space are
     /// one space.
     pub fn pattern(&self) -> &str {
-        &self.pattern
+        as_text(&self.pattern)
     }
 
     /// The words in the order of the text, at most [`MAX_WORDS`].
@@ -38,133 +39,151 @@ impl Masked {
 
     /// A word as it stands in the pattern.
     pub fn text(&self, word: &Word) -> &str {
+        as_text(self.bytes(word))
+    }
+
+    pub(super) fn pattern_bytes(&self) -> &[u8] {
+        &self.pattern
+    }
+
+    pub(super) fn bytes(&self, word: &Word) -> &[u8] {
         self.pattern.get(word.masked.clone()).unwrap_or_default()
     }
 
-    /// Masks `text`.
-    pub fn mask(&mut self, text: &str) {
+    /// Masks a canonical text.
+    pub fn mask(&mut self, canonical: &Canonical) {
         self.pattern.clear();
         self.words.clear();
         self.open = None;
-        let bytes = text.as_bytes();
+        let mut scan = Scan {
+            canonical,
+            text: canonical.text(),
+            addresses: canonical.addresses(),
+            mixed: canonical.mixed(),
+            may_hold_urls: canonical.may_hold_urls(),
+        };
         let mut at = 0;
-        while at < bytes.len() {
-            at += self.step(text, at);
+        while let Some(byte) = scan.text.get(at) {
+            at = self.step(&mut scan, at, *byte);
         }
         self.close();
-        let kept = self.pattern.trim_end().len();
-        self.pattern.truncate(kept);
+        if self.pattern.last() == Some(&b' ') {
+            self.pattern.pop();
+        }
     }
 
-    /// Takes one thing at `at` and says how long it was.
-    fn step(&mut self, text: &str, at: usize) -> usize {
-        let bytes = text.as_bytes();
-        let (rest, before) = (&bytes[at..], at.checked_sub(1).map(|before| bytes[before]));
-        let byte = bytes[at];
-        let begins = !before.is_some_and(|before| before.is_ascii_alphanumeric());
-        if begins && let Some((mask, length)) = self.whole(rest, before) {
-            self.close();
-            self.put_mask(mask, at..at + length);
-            self.close();
-            return length;
-        }
+    /// Takes one thing at `at` and says where it ends.
+    fn step(&mut self, scan: &mut Scan<'_>, at: usize, byte: u8) -> usize {
+        let text = scan.text;
         if byte.is_ascii_alphanumeric() {
-            return self.run(text, at);
+            return match scan.whole(at, byte) {
+                Some((mask, end)) => self.put_whole(mask, at..end),
+                None => self.run(scan, at, byte),
+            };
         }
         if is_word_byte(byte) {
-            let length = bytes[at..].iter().take_while(|byte| **byte == b'_' || **byte >= 0x80).count();
+            let length = text[at..].iter().take_while(|byte| **byte == b'_' || **byte >= 0x80).count();
             self.put(&text[at..at + length], at..at + length);
-            return length;
+            return at + length;
         }
-        if byte == b'-' && rest.get(1).is_some_and(u8::is_ascii_digit) && opens_a_number(before) {
-            let length = 1 + scan::number(&rest[1..]);
-            if scan::run(&rest[1..1 + alphanumeric(&rest[1..])]) == scan::Run::Number {
-                self.put_mask("<num>", at..at + length);
-                return length;
+        let next = text.get(at + 1);
+        match byte {
+            b'-' if next.is_some_and(u8::is_ascii_digit) && opens_a_number(before(text, at)) => {
+                let rest = &text[at + 1..];
+                let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+                if rest.get(digits).is_none_or(|byte| !byte.is_ascii_alphanumeric()) {
+                    let end = at + 1 + scan::number(rest);
+                    self.extend(b"<num>", at..end, true);
+                    return end;
+                }
             }
-        }
-        let inside = |at: Option<&u8>| at.is_some_and(u8::is_ascii_alphabetic);
-        if byte == b'\'' && self.open.is_some() && inside(before.as_ref()) && inside(rest.get(1)) {
-            self.put("'", at..at + 1);
-            return 1;
+            b'\'' if self.open.is_some() && is_between_letters(text, at) => {
+                self.put(b"'", at..at + 1);
+                return at + 1;
+            }
+            b'/' if next.is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(byte)) => {
+                let found = scan::path(&text[at..], before(text, at));
+                if let (Some(length), false) = (found, self.is_requested()) {
+                    return self.put_whole(b"<path>", at..at + length);
+                }
+            }
+            b':' => {
+                if let Some((mask, end)) = scan.address(at) {
+                    return self.put_whole(mask, at..end);
+                }
+            }
+            _ => {}
         }
         self.close();
-        if byte.is_ascii_whitespace() {
-            if !self.pattern.is_empty() && !self.pattern.ends_with(' ') {
-                self.pattern.push(' ');
-            }
-        } else {
-            self.pattern.push(char::from(byte));
+        if !byte.is_ascii_whitespace() {
+            self.pattern.push(byte);
+        } else if self.pattern.last().is_some_and(|last| *last != b' ') {
+            self.pattern.push(b' ');
         }
-        1
+        at + 1
     }
 
-    /// Things that are masked as a whole.
-    fn whole(&self, rest: &[u8], before: Option<u8>) -> Option<(&'static str, usize)> {
-        if let Some(length) = scan::uuid(rest) {
-            return Some(("<uuid>", length));
-        }
-        if let Some(length) = scan::octets(rest) {
-            return Some(("<hex>", length));
-        }
-        if let Some(length) = scan::ip(rest) {
-            return Some(("<ip>", length));
-        }
-        if let Some(length) = scan::url(rest, before) {
-            return Some(("<url>", length));
-        }
-        let requested = self.words.last().is_some_and(|word| is_http_method(self.text(word)));
-        if requested {
-            return None;
-        }
-        scan::path(rest, before).map(|length| ("<path>", length))
+    /// Whether the word before is a verb of HTTP: what follows is what was asked for, and not a path of files.
+    fn is_requested(&self) -> bool {
+        self.words.last().is_some_and(|word| is_http_method(self.bytes(word)))
     }
 
     /// A run of letters and digits.
-    fn run(&mut self, text: &str, at: usize) -> usize {
-        let rest = &text.as_bytes()[at..];
-        let length = alphanumeric(rest);
-        match scan::run(&rest[..length]) {
-            scan::Run::Word => self.put(&text[at..at + length], at..at + length),
-            scan::Run::Number => {
-                let length = scan::number(rest).max(length);
-                self.put_mask("<num>", at..at + length);
-                return length;
-            }
-            scan::Run::Hex => self.put_mask("<hex>", at..at + length),
-            scan::Run::Id => self.put_mask("<id>", at..at + length),
-            scan::Run::Mixed => {
-                let letters = rest[..length].iter().filter(|byte| byte.is_ascii_alphabetic()).count();
-                let mut done = 0;
-                while done < length {
-                    let decimal = rest[done].is_ascii_digit();
-                    let same =
-                        rest[done..length].iter().take_while(|byte| byte.is_ascii_digit() == decimal).count();
-                    let span = at + done..at + done + same;
-                    if decimal {
-                        self.put_mask("<num>", span);
-                    } else {
-                        self.extend(&text[span.clone()], span, letters == 1);
-                    }
-                    done += same;
+    fn run(&mut self, scan: &mut Scan<'_>, at: usize, byte: u8) -> usize {
+        let text = scan.text;
+        let Some(thing) = scan.mixed_at(at) else {
+            let mut end = scan.canonical.run_end(at);
+            if byte.is_ascii_alphabetic() {
+                self.extend(&text[at..end], at..end, false);
+            } else {
+                if text.get(end) == Some(&b'.') {
+                    end = end.max(at + scan::number(&text[at..]));
                 }
+                self.extend(b"<num>", at..end, true);
             }
+            return end;
+        };
+        match thing.kind {
+            ThingKind::PrefixedHex | ThingKind::Hex => self.extend(b"<hex>", at..thing.end, true),
+            ThingKind::Id => self.extend(b"<id>", at..thing.end, true),
+            _ => self.parts(text, at, thing.end),
         }
-        length
+        thing.end
     }
 
-    fn put(&mut self, part: &str, source: Range<usize>) {
-        let is_mask = part.bytes().all(|byte| byte == b'_');
+    /// The letters and the numbers of a run of both.
+    fn parts(&mut self, text: &[u8], start: usize, end: usize) {
+        let letters = text[start..end].iter().filter(|byte| byte.is_ascii_alphabetic()).count();
+        let mut at = start;
+        while at < end {
+            let decimal = text[at].is_ascii_digit();
+            let same = text[at..end].iter().take_while(|byte| byte.is_ascii_digit() == decimal).count();
+            let span = at..at + same;
+            if decimal {
+                self.extend(b"<num>", span, true);
+            } else {
+                self.extend(&text[span.clone()], span, letters == 1);
+            }
+            at += same;
+        }
+    }
+
+    fn put_whole(&mut self, mask: &[u8], source: Range<usize>) -> usize {
+        let end = source.end;
+        self.close();
+        self.extend(mask, source, true);
+        self.close();
+        end
+    }
+
+    fn put(&mut self, part: &[u8], source: Range<usize>) {
+        let is_mask = part.iter().all(|byte| *byte == b'_');
         self.extend(part, source, is_mask);
     }
 
-    fn put_mask(&mut self, mask: &str, source: Range<usize>) {
-        self.extend(mask, source, true);
-    }
-
-    fn extend(&mut self, part: &str, source: Range<usize>, is_mask: bool) {
+    fn extend(&mut self, part: &[u8], source: Range<usize>, is_mask: bool) {
         let start = self.pattern.len();
-        self.pattern.push_str(part);
+        self.pattern.extend_from_slice(part);
         let end = self.pattern.len();
         match &mut self.open {
             Some(word) => {
@@ -185,16 +204,81 @@ impl Masked {
     }
 }
 
-fn alphanumeric(bytes: &[u8]) -> usize {
-    bytes.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count()
+/// What is known of a canonical text, with what lies before the place that is looked at taken away.
+struct Scan<'a> {
+    canonical: &'a Canonical,
+    text: &'a [u8],
+    addresses: &'a [Thing],
+    mixed: &'a [Thing],
+    may_hold_urls: bool,
+}
+
+impl Scan<'_> {
+    /// Things that are masked as a whole and begin with a letter or digit; `at` is where a run begins.
+    fn whole(&mut self, at: usize, byte: u8) -> Option<(&'static [u8], usize)> {
+        if let Some(found) = self.address(at) {
+            return Some(found);
+        }
+        let rest = &self.text[at..];
+        if byte.is_ascii_digit() {
+            let dotted = rest.iter().take(4).any(|byte| *byte == b'.');
+            return scan::ipv4(rest).filter(|_| dotted).map(|length| (&b"<ip>"[..], at + length));
+        }
+        if !self.may_hold_urls {
+            return None;
+        }
+        scan::url(rest, before(self.text, at)).map(|length| (&b"<url>"[..], at + length))
+    }
+
+    /// What begins at `at` of UUIDs, octets and IPv6 addresses.
+    fn address(&mut self, at: usize) -> Option<(&'static [u8], usize)> {
+        let thing = take_at(&mut self.addresses, at)?;
+        let mask: &[u8] = match thing.kind {
+            ThingKind::Uuid => b"<uuid>",
+            ThingKind::Ipv6 => b"<ip>",
+            _ => b"<hex>",
+        };
+        Some((mask, thing.end))
+    }
+
+    fn mixed_at(&mut self, at: usize) -> Option<Thing> {
+        take_at(&mut self.mixed, at)
+    }
+}
+
+/// The thing that begins at `at`; those that begin before are no longer asked for.
+fn take_at(things: &mut &[Thing], at: usize) -> Option<Thing> {
+    while let [first, rest @ ..] = things
+        && first.start < at
+    {
+        *things = rest;
+    }
+    things.first().copied().filter(|first| first.start == at)
+}
+
+fn before(text: &[u8], at: usize) -> Option<u8> {
+    at.checked_sub(1).map(|before| text[before])
+}
+
+fn is_between_letters(text: &[u8], at: usize) -> bool {
+    let is_letter = |byte: Option<u8>| byte.is_some_and(|byte| byte.is_ascii_alphabetic());
+    is_letter(before(text, at)) && is_letter(text.get(at + 1).copied())
+}
+
+/// Patterns are cut at ASCII alone, so they stay UTF-8.
+fn as_text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
 }
 
 fn opens_a_number(before: Option<u8>) -> bool {
     before.is_none_or(|byte| byte.is_ascii_whitespace() || b"_=:([{,\"'".contains(&byte))
 }
 
-fn is_http_method(word: &str) -> bool {
-    matches!(word, "GET" | "POST" | "PUT" | "PATCH" | "DELETE" | "HEAD" | "OPTIONS" | "CONNECT" | "TRACE")
+fn is_http_method(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"GET" | b"POST" | b"PUT" | b"PATCH" | b"DELETE" | b"HEAD" | b"OPTIONS" | b"CONNECT" | b"TRACE"
+    )
 }
 
 #[cfg(test)]
@@ -205,8 +289,9 @@ mod tests {
     use super::*;
 
     fn masked(text: &str) -> Masked {
-        let mut masked = Masked::default();
-        masked.mask(text);
+        let (mut masked, mut canonical) = (Masked::default(), Canonical::default());
+        canonical.read(text);
+        masked.mask(&canonical);
         masked
     }
 

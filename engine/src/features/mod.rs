@@ -4,6 +4,7 @@
 
 mod block;
 mod canonical;
+mod hash;
 mod key;
 mod line;
 mod mask;
@@ -13,20 +14,11 @@ mod shape;
 
 pub use block::Lanes;
 pub use canonical::Canonical;
+pub use hash::stable_hash;
 pub use key::{KeyMaker, LineKey};
 pub use line::{FeatureSpec, Keyed, Line, MAX_WORDS, WordKind};
 pub use mask::{Masked, Word};
 pub use murmur::murmur3_32;
-pub use shape::for_each_shape;
-
-/// A stable 64-bit hash (FNV-1a with MurmurHash3's finaliser): models store its values, so it never changes.
-pub fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325 ^ seed;
-    for &byte in bytes {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
-    finalise(hash)
-}
 
 /// MurmurHash3's 64-bit finaliser: every input bit reaches every output bit.
 pub(crate) const fn finalise(mut hash: u64) -> u64 {

@@ -3,21 +3,23 @@
 
 /// Hashes `bytes`; scikit-learn uses seed 0 and reads the result as a signed number.
 pub fn murmur3_32(bytes: &[u8], seed: u32) -> u32 {
-    const C1: u32 = 0xcc9e_2d51;
-    const C2: u32 = 0x1b87_3593;
-    let scramble = |word: u32| word.wrapping_mul(C1).rotate_left(15).wrapping_mul(C2);
-    let mut hash = seed;
     let (blocks, tail) = bytes.as_chunks::<4>();
-    for block in blocks {
-        hash ^= scramble(u32::from_le_bytes(*block));
-        hash = hash.rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64);
-    }
-    if !tail.is_empty() {
-        let mut last = [0; 4];
-        last[..tail.len()].copy_from_slice(tail);
-        hash ^= scramble(u32::from_le_bytes(last));
-    }
-    hash ^= bytes.len() as u32;
+    let hash = blocks.iter().fold(seed, |hash, block| mix(hash, u32::from_le_bytes(*block)));
+    let mut last = [0; 4];
+    last[..tail.len()].copy_from_slice(tail);
+    finish(hash ^ scramble(u32::from_le_bytes(last)), bytes.len())
+}
+
+const fn scramble(word: u32) -> u32 {
+    word.wrapping_mul(0xcc9e_2d51).rotate_left(15).wrapping_mul(0x1b87_3593)
+}
+
+const fn mix(hash: u32, word: u32) -> u32 {
+    (hash ^ scramble(word)).rotate_left(13).wrapping_mul(5).wrapping_add(0xe654_6b64)
+}
+
+const fn finish(mut hash: u32, length: usize) -> u32 {
+    hash ^= length as u32;
     hash ^= hash >> 16;
     hash = hash.wrapping_mul(0x85eb_ca6b);
     hash ^= hash >> 13;
@@ -25,11 +27,32 @@ pub fn murmur3_32(bytes: &[u8], seed: u32) -> u32 {
     hash ^ (hash >> 16)
 }
 
+/// The hash of the first `length` bytes; what is behind them makes the last step a plain one.
+pub(super) fn murmur3_32_padded(bytes: &[u8], length: usize, seed: u32) -> u32 {
+    let (blocks, _) = bytes.as_chunks::<4>();
+    let Some((last, blocks)) = blocks.get(..=length / 4).and_then(<[_]>::split_last) else {
+        return murmur3_32(&bytes[..length], seed);
+    };
+    let hash = blocks.iter().fold(seed, |hash, block| mix(hash, u32::from_le_bytes(*block)));
+    // Without a rest the last step takes 0, which changes nothing.
+    let rest = u32::from_le_bytes(*last) & !(u32::MAX << (8 * (length % 4)));
+    finish(hash ^ scramble(rest), length)
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_behind_the_bytes_changes_nothing(bytes in prop::collection::vec(any::<u8>(), 4..80), cut: usize) {
+            let length = cut % bytes.len();
+            prop_assert_eq!(murmur3_32_padded(&bytes, length, 7), murmur3_32(&bytes[..length], 7));
+        }
+    }
 
     #[rstest]
     #[case(b"", 0, 0)]

@@ -28,11 +28,12 @@ pub(super) fn uuid(bytes: &[u8]) -> Option<usize> {
 }
 
 /// An IPv4 address, or an IPv6 address of at least three groups.
-pub(super) fn ip(bytes: &[u8]) -> Option<usize> {
+fn ip(bytes: &[u8]) -> Option<usize> {
     ipv4(bytes).or_else(|| ipv6(bytes))
 }
 
-fn ipv4(bytes: &[u8]) -> Option<usize> {
+/// Four numbers of at most three digits.
+pub(super) fn ipv4(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     for part in 0..4 {
         if part > 0 {
@@ -137,7 +138,8 @@ pub(super) fn turns(run: &[u8]) -> usize {
     run.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count()
 }
 
-/// What a run of letters and digits stands for.
+/// What a run of letters and digits stands for, read off one by one: what [`super::Canonical`] is tested against.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Run {
     /// No digit in it.
@@ -153,6 +155,7 @@ pub(super) enum Run {
 }
 
 /// Classifies a run of ASCII letters and digits.
+#[cfg(test)]
 pub(super) fn run(bytes: &[u8]) -> Run {
     let decimal = bytes.iter().filter(|byte| byte.is_ascii_digit()).count();
     if decimal == 0 {

@@ -1,69 +1,80 @@
 //! Shape words: what a word looks like once its digits are forgotten. `node17` and `node42` are one word, and so
 //! are two addresses of equal length, while a number of another length stays another word.
 
-use super::is_word_byte;
+use super::block::BLOCK;
+use super::canonical::{Canonical, ThingKind};
 
-/// Fewest hexadecimal digits in a row, one of them decimal, that are taken for a number in base 16.
-const HEX_RUN: usize = 4;
+/// A canonical text with its letters lowered, and zeros for base 16; its buffer is reused.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    /// The text, and at least a block behind it that means nothing.
+    padded: Vec<u8>,
+}
 
-/// Calls `each` with the start, end and shape of every word of two bytes or more; `buffer` is reused.
-///
-/// Letters are lowered, every digit becomes `0`, and so does every letter of a run of four or more hexadecimal
-/// digits that has a decimal one.
-pub fn for_each_shape(text: &str, buffer: &mut Vec<u8>, mut each: impl FnMut(usize, usize, &[u8])) {
-    let bytes = text.as_bytes();
-    let mut start = 0;
-    while start < bytes.len() {
-        if !is_word_byte(bytes[start]) {
-            start += 1;
-            continue;
+impl Shape {
+    /// Takes a canonical text.
+    pub fn read(&mut self, canonical: &Canonical) {
+        let from = canonical.padded();
+        if self.padded.len() < from.len() {
+            self.padded.resize(from.len(), 0);
         }
-        let length = bytes[start..].iter().take_while(|byte| is_word_byte(**byte)).count();
-        let end = start + length;
-        if length > 1 {
-            buffer.clear();
-            push_shape(&bytes[start..end], buffer);
-            each(start, end, buffer);
+        let (from, _) = from.as_chunks::<BLOCK>();
+        let (to, _) = self.padded.as_chunks_mut::<BLOCK>();
+        // The last block is all padding.
+        for (from, to) in from[..from.len() - 1].iter().zip(to) {
+            from.iter().zip(to).for_each(|(from, to)| *to = from.to_ascii_lowercase());
         }
-        start = end;
+        for thing in canonical.mixed() {
+            if matches!(thing.kind, ThingKind::Hex | ThingKind::NearlyPrefixed) {
+                self.padded[thing.start] = b'0';
+            }
+        }
+    }
+
+    /// The shape of a word, and at least 64 bytes behind it that mean nothing.
+    pub fn from(&self, start: usize) -> &[u8] {
+        &self.padded[start..]
     }
 }
 
-fn push_shape(word: &[u8], out: &mut Vec<u8>) {
-    let mut at = 0;
-    while at < word.len() {
-        let run = word[at..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        if run >= HEX_RUN
-            && stands_alone(word, at, at + run)
-            && word[at..at + run].iter().any(u8::is_ascii_digit)
-        {
-            out.resize(out.len() + run, b'0');
-            at += run;
-            continue;
+/// Calls `each` with the start and end of every word of two bytes or more.
+pub(super) fn for_each_word(canonical: &Canonical, mut each: impl FnMut(usize, usize)) {
+    let (mut last, mut open) = (0, None);
+    for (number, block) in canonical.blocks().iter().enumerate() {
+        let word = block.word();
+        let mut turns = word ^ (word << 1 | last);
+        last = word >> 63;
+        while turns != 0 {
+            let at = number * BLOCK + turns.trailing_zeros() as usize;
+            turns &= turns - 1;
+            match open.take() {
+                None => open = Some(at),
+                Some(start) if at - start > 1 => each(start, at),
+                Some(_) => {}
+            }
         }
-        let rest = word[at..].iter().take_while(|byte| byte.is_ascii_alphanumeric()).count().max(1);
-        // A prefix is looked past, so that the digits after `0x` are seen as a run of their own.
-        let plain = if word[at..].starts_with(b"0x") && rest > 2 { 2 } else { rest };
-        out.extend(
-            word[at..at + plain]
-                .iter()
-                .map(|byte| if byte.is_ascii_digit() { b'0' } else { byte.to_ascii_lowercase() }),
-        );
-        at += plain;
     }
-}
-
-/// Whether no other letter or digit touches `start..end`, but for the prefix `0x`.
-fn stands_alone(word: &[u8], start: usize, end: usize) -> bool {
-    let open = start == 0 || !word[start - 1].is_ascii_alphanumeric() || word[..start].ends_with(b"0x");
-    open && word.get(end).is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
+    use super::super::canonical::tests::texts;
+    use super::super::is_word_byte;
     use super::*;
+
+    fn shapes(text: &str) -> String {
+        let (mut canonical, mut shape) = (Canonical::default(), Shape::default());
+        canonical.read(text);
+        shape.read(&canonical);
+        let mut words = Vec::new();
+        for_each_word(&canonical, |start, end| {
+            words.push(String::from_utf8_lossy(&shape.from(start)[..end - start]).into_owned());
+        });
+        words.join(" ")
+    }
 
     #[rstest]
     #[case("node17 is UP", "node00 is up")]
@@ -71,12 +82,30 @@ mod tests {
     #[case("cafe added 12ab id_12ab", "cafe added 0000 id_0000")]
     #[case("blk_-6952 part-00081.", "blk_ 0000 part 00000")]
     #[case("größe 5", "größe")]
+    #[case("screen 3x40", "screen 0x00")]
     #[case("", "")]
     fn digits_are_forgotten_and_lengths_kept(#[case] text: &str, #[case] expected: &str) {
-        let mut words = Vec::new();
-        for_each_shape(text, &mut Vec::new(), |_, _, shape| {
-            words.push(String::from_utf8_lossy(shape).into_owned());
-        });
-        assert_eq!(words.join(" "), expected);
+        assert_eq!(shapes(text), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn words_are_the_runs_of_word_bytes_in_lower_case(text in texts()) {
+            let mut canonical = Canonical::default();
+            canonical.read(&text);
+            let bytes = canonical.text().to_ascii_lowercase();
+            let words: Vec<_> = bytes
+                .split(|byte| !is_word_byte(*byte))
+                .filter(|word| word.len() > 1)
+                .map(|word| String::from_utf8_lossy(word).replace(|c: char| c.is_ascii_digit(), "0"))
+                .collect();
+            let got = shapes(&text);
+            prop_assert_eq!(got.split(' ').filter(|word| !word.is_empty()).count(), words.len());
+            for (got, word) in got.split(' ').zip(&words) {
+                // Only the `f` that stands for base 16 is written otherwise.
+                let same = got == word || got.len() == word.len() && word.contains("f00");
+                prop_assert!(same, "{} {}", got, word);
+            }
+        }
     }
 }

@@ -146,6 +146,8 @@ pub struct ModelSettings {
     pub contamination: Option<Contamination>,
     /// Threshold by score, in [0, 1]; wins over `contamination`.
     pub score_threshold: Option<f64>,
+    /// Recent lines whose scores a scoring thread remembers; 0 for none.
+    pub table_lines: usize,
 }
 
 /// Where anomalies and dead letters go.

@@ -143,6 +143,7 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Model, "WAIT_FOR_MODEL", "false", "`true` or `false`", "Start without a model, not ready, and wait for the file.").switch(),
     Setting::new(Group::Model, "CONTAMINATION", "", "a share above 0, at most 0.5, or `auto`", "Share of the training lines to call anomalous; `auto` takes the threshold from the tail of the scores; unset: what the model was trained with."),
     Setting::new(Group::Model, "ANOMALY_SCORE_THRESHOLD", "", "0 to 1", "Lines that score above it are anomalies; wins over CONTAMINATION."),
+    Setting::new(Group::Model, "SCORE_TABLE_LINES", "65536", "0 to 4194304 lines", "Recent lines, numbers and identifiers forgotten, whose scores each scoring thread remembers (64 bytes each); 0 for none. Scores are the same."),
     Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
     Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 65536 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),

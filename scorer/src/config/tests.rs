@@ -75,6 +75,7 @@ fn numbers_out_of_range_are_refused_at_both_ends() {
         ("MAX_DEPTH", ["0", "129"]),
         ("CONTAMINATION", ["0", "0.5001"]),
         ("ANOMALY_SCORE_THRESHOLD", ["-0.1", "1.1"]),
+        ("SCORE_TABLE_LINES", ["-1", "4194305"]),
         ("CONTAMINATION", ["NaN", "inf"]),
     ] {
         for value in values {

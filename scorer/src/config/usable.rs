@@ -350,6 +350,7 @@ impl Reader<'_> {
             wait: self.switch("WAIT_FOR_MODEL")?,
             contamination,
             score_threshold,
+            table_lines: self.number("SCORE_TABLE_LINES", 0..=1 << 22)?,
         })
     }
 

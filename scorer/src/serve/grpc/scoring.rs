@@ -19,12 +19,13 @@ use tonic::{Request, Response, Status, Streaming};
 use super::convert;
 use crate::config::Settings;
 use crate::live::{LiveModel, Loaded, ModelFile};
+use crate::remember;
 
 /// Most lines of one batch: a message of the largest size could otherwise hold millions of empty ones.
 pub const MAX_BATCH_LINES: usize = 10_000;
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch::default());
+    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
 }
 
 /// Scores for peers.
@@ -35,6 +36,7 @@ pub struct Scoring {
     decoder: Decoder,
     limits: Limits,
     redactor: Redactor,
+    table_lines: usize,
     stop: CancellationToken,
     batches: Arc<Semaphore>,
 }
@@ -54,6 +56,7 @@ impl Scoring {
             decoder: Decoder::new(settings.decode.clone()),
             limits: settings.decode.limits,
             redactor: settings.redactor.clone(),
+            table_lines: settings.model.table_lines,
             stop,
             batches: Arc::new(Semaphore::new(cores)),
         }
@@ -115,6 +118,7 @@ impl Scoring {
             Rejected::new(RejectReason::TooManyAttributes, detail)
         })?;
         Ok(SCRATCH.with_borrow_mut(|scratch| {
+            let scratch = scratch.get_or_insert_with(|| remember::scratch(self.table_lines));
             events.into_iter().map(|event| score_event(loaded, event, explain, scratch)).collect()
         }))
     }
