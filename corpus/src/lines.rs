@@ -37,6 +37,24 @@ impl Lines {
         self.number
     }
 
+    /// Offers the next line where it lies whole in the buffer and within the limit. It is passed, and its number
+    /// returned, only where `take` accepts it; else [`Lines::next`] gives it.
+    pub(crate) fn offer(&mut self, take: impl FnOnce(&[u8]) -> bool) -> io::Result<Option<u64>> {
+        let chunk = match self.source.fill_buf() {
+            Ok(chunk) => chunk,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let Some(end) = memchr::memchr(b'\n', chunk) else { return Ok(None) };
+        let line = chunk[..end].strip_suffix(b"\r").unwrap_or(&chunk[..end]);
+        if line.len() > self.max_bytes || !take(line) {
+            return Ok(None);
+        }
+        self.source.consume(end + 1);
+        self.number += 1;
+        Ok(Some(self.number))
+    }
+
     /// The next line, none at the end; a last line needs no line feed.
     pub(crate) fn next(&mut self) -> io::Result<Option<Line>> {
         let mut bytes = Vec::new();
@@ -98,6 +116,28 @@ mod tests {
             let expected: Vec<_> = text.lines().map(|line| line.as_bytes().to_vec()).collect();
             let found: Vec<_> = lines(text.as_bytes(), capacity, 100).into_iter().map(|line| line.bytes).collect();
             prop_assert_eq!(found, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn lines_that_are_offered_are_the_same_lines(
+            text in "[a\r\n]{0,60}", capacity in 1usize..30, declined in 1u64..5,
+        ) {
+            let source = || Box::new(BufReader::with_capacity(capacity, Cursor::new(text.clone().into_bytes())));
+            let (mut plain, mut offered) = (Lines::new(source(), 8), Lines::new(source(), 8));
+            while let Some(line) = plain.next().unwrap() {
+                let (mut bytes, number) = (Vec::new(), line.number);
+                let take = |line: &[u8]| {
+                    bytes = line.to_vec();
+                    !number.is_multiple_of(declined)
+                };
+                match offered.offer(take).unwrap() {
+                    Some(number) => prop_assert_eq!((number, bytes, false), (line.number, line.bytes.clone(), line.is_cut())),
+                    None => prop_assert_eq!(offered.next().unwrap(), Some(line)),
+                }
+            }
+            prop_assert_eq!(offered.next().unwrap(), None);
         }
     }
 

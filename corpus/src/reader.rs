@@ -44,6 +44,20 @@ pub struct Batch {
     pub events: Vec<LogEvent>,
     /// The place of each event.
     pub places: Vec<Place>,
+    /// Events of earlier batches: their buffers are used again.
+    spare: Vec<LogEvent>,
+}
+
+/// Longest text whose buffer is used again, in bytes: one long line should not hold its memory for ever.
+const KEPT_BYTES: usize = 4 << 10;
+
+impl Batch {
+    fn clear(&mut self) {
+        let is_small = |event: &LogEvent| event.message.capacity() <= KEPT_BYTES;
+        self.spare.extend(self.events.drain(..).filter(is_small));
+        self.spare.truncate(BATCH_EVENTS);
+        self.places.clear();
+    }
 }
 
 enum Records {
@@ -115,8 +129,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// An input cannot be opened or read; faulty lines are no error, see [`Reader::rejects`].
     pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CorpusError> {
-        batch.events.clear();
-        batch.places.clear();
+        batch.clear();
         let start = self.bytes_read();
         while batch.events.len() < BATCH_EVENTS && self.bytes_read() - start < BATCH_BYTES {
             if self.open.is_none() {
@@ -125,7 +138,7 @@ impl<'a> Reader<'a> {
             }
             let Some(open) = &mut self.open else { break };
             let index = self.next;
-            let record = next_record(&mut open.records, &self.options.decoder, open.time, &mut batch.events);
+            let record = next_record(&mut open.records, &self.options.decoder, open.time, batch);
             match record.map_err(|error| self.inputs[index].io(error, count(&open.records)))? {
                 Some((line, Ok(()))) => batch.places.resize(batch.events.len(), Place { input: index, line }),
                 Some((line, Err(rejected))) => self.rejects.add(&open.name, line, rejected),
@@ -213,14 +226,16 @@ fn next_record(
     records: &mut Records,
     decoder: &Decoder,
     time: EventTime,
-    out: &mut Vec<LogEvent>,
+    batch: &mut Batch,
 ) -> std::io::Result<Decoded> {
     let context = RecordContext { transport_time: time, service: None };
     match records {
         Records::Lines { lines, first, joiner, ready } => {
             while ready.is_empty() && read_line(lines, first, joiner, ready)? {}
             Ok(ready.pop_front().map(|next| match next {
-                Ready::Record(joined) => (joined.first, decoder.decode(&joined.record, context, out)),
+                Ready::Record(joined) => {
+                    (joined.first, decoder.decode(&joined.record, context, &mut batch.events))
+                }
                 Ready::TooLong(line) => {
                     let limit = decoder.settings().limits.max_line_bytes;
                     let detail = format!("the line has {} bytes, at most {limit} are allowed", line.length);
@@ -229,6 +244,16 @@ fn next_record(
             }))
         }
         Records::Csv { rows, header, splitter } => {
+            let mut event = batch.spare.pop().unwrap_or_default();
+            let taken = rows.offer(|row| {
+                let fields = splitter.places(row);
+                fields.is_some_and(|fields| decoder.fill_row(header, row, fields, context, &mut event))
+            })?;
+            if let Some(number) = taken {
+                batch.events.push(event);
+                return Ok(Some((number, Ok(()))));
+            }
+            batch.spare.push(event);
             let Some(row) = rows.next()? else { return Ok(None) };
             let decoded = row.bytes.and_then(|bytes| {
                 if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -237,7 +262,7 @@ fn next_record(
                         detail: "the line is blank".to_owned(),
                     });
                 }
-                out.push(decoder.decode_row(header, splitter.split(&bytes)?, context)?);
+                batch.events.push(decoder.decode_row(header, splitter.split(&bytes)?, context)?);
                 Ok(())
             });
             Ok(Some((row.number, decoded)))

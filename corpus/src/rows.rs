@@ -86,6 +86,11 @@ impl Rows {
         self.lines.count()
     }
 
+    /// Offers the next line as a whole row, as [`Lines::offer`] does; not while lines wait that were read already.
+    pub(crate) fn offer(&mut self, take: impl FnOnce(&[u8]) -> bool) -> io::Result<Option<u64>> {
+        if self.ahead.is_empty() { self.lines.offer(take) } else { Ok(None) }
+    }
+
     /// The next row, none at the end.
     pub(crate) fn next(&mut self) -> io::Result<Option<Row>> {
         let mut state = State::FieldStart;

@@ -1,5 +1,7 @@
 //! Splits one CSV row into its fields, with a parser that is built once. Never reads more than the row it is given.
 
+use std::ops::Range;
+
 use csv_core::{ReadRecordResult, Reader};
 use engine::decode::{RejectReason, Rejected};
 
@@ -12,11 +14,42 @@ pub(crate) struct Splitter {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     fields: usize,
+    places: Vec<Range<usize>>,
 }
 
 impl Splitter {
     pub(crate) fn new() -> Self {
-        Self { reader: Reader::new(), bytes: Vec::new(), ends: vec![0; FIRST_FIELDS], fields: 0 }
+        Self {
+            reader: Reader::new(),
+            bytes: Vec::new(),
+            ends: vec![0; FIRST_FIELDS],
+            fields: 0,
+            places: Vec::new(),
+        }
+    }
+
+    /// Where the fields of `row` lie in it, without their quotes; `None` where a field is not a piece of the row, or
+    /// where the row needs a closer look.
+    pub(crate) fn places(&mut self, row: &[u8]) -> Option<&[Range<usize>]> {
+        self.places.clear();
+        let mut start = 0;
+        loop {
+            let rest = row.get(start..)?;
+            let (field, end) = if rest.first() == Some(&b'"') {
+                let length = memchr::memchr(b'"', &rest[1..])?;
+                (start + 1..start + 1 + length, start + 2 + length)
+            } else {
+                let length = memchr::memchr2(b',', b'\r', rest).unwrap_or(rest.len());
+                (start..start + length, start + length)
+            };
+            self.places.push(field);
+            match row.get(end) {
+                Some(b',') => start = end + 1,
+                Some(_) => return None,
+                None => break,
+            }
+        }
+        (!row.is_empty()).then_some(&self.places)
     }
 
     /// The fields of `row`, until the next call.
@@ -78,6 +111,27 @@ mod tests {
                 let text = String::from_utf8(writer.into_inner().unwrap()).unwrap();
                 prop_assert_eq!(fields(&mut splitter, text.trim_end_matches('\n')), row);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn fields_in_their_places_are_those_that_are_split(row in "[a,\" \r\t]{1,12}") {
+            let mut splitter = Splitter::new();
+            let places: Option<Vec<_>> = splitter.places(row.as_bytes()).map(<[_]>::to_vec);
+            if let Some(places) = places {
+                let found: Vec<_> = places.into_iter().map(|place| row[place].to_owned()).collect();
+                prop_assert_eq!(found, fields(&mut splitter, &row));
+            }
+        }
+    }
+
+    #[test]
+    fn fields_without_doubled_quotes_are_found_in_their_places() {
+        let mut splitter = Splitter::new();
+        assert_eq!(splitter.places(b"a,\"b, c\",,"), Some(&[0..1, 3..7, 9..9, 10..10][..]));
+        for row in [&b"a,\"b \"\"c\""[..], b"\"a\"b", b"a\rb", b"\"open", b""] {
+            assert_eq!(splitter.places(row), None);
         }
     }
 

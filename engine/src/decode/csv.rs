@@ -1,16 +1,63 @@
 //! CSV rows by the names of their header. Quoting and line ends are the reader's matter; this room takes the
 //! fields of one row.
 
+use std::ops::Range;
+
 use super::fields::{self, Field};
 use super::reject::{RejectReason, Rejected};
+use super::settings::{NameTable, Names};
 use super::shape::Scope;
-use super::{Decoder, RecordContext};
-use crate::event::LogEvent;
+use super::{Decoder, RecordContext, level, time};
+use crate::event::{LogEvent, TimeSource};
 
 /// The column names of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CsvHeader {
     columns: Vec<String>,
+    plan: Option<Plan>,
+}
+
+/// Which column holds what, where every row can be asked for it without looking at the names again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Plan {
+    time: Option<usize>,
+    level: usize,
+    service: Option<usize>,
+    message: usize,
+}
+
+impl Plan {
+    /// None where what a part is may differ from row to row: two columns for it, wrapped records, web accesses.
+    fn new(columns: &[String], names: &NameTable) -> Option<Self> {
+        let only = |list: &Names| {
+            let mut hits = columns.iter().enumerate().filter(|(_, name)| list.rank(name).is_some());
+            let first = hits.next().map(|(index, _)| index);
+            hits.next().is_none().then_some(first)
+        };
+        let plan = Self {
+            time: only(&names.time)?,
+            level: only(&names.level)??,
+            service: only(&names.service)?,
+            message: only(&names.message)??,
+        };
+        let mut parts: Vec<usize> =
+            [plan.time, Some(plan.level), plan.service, Some(plan.message)].into_iter().flatten().collect();
+        let named = parts.len();
+        parts.sort_unstable();
+        parts.dedup();
+        let is_in =
+            |name: &str, wrapper: &str| name.strip_prefix(wrapper).is_some_and(|rest| rest.starts_with('.'));
+        let wraps = |name: &String| {
+            name.is_empty()
+                || name == "schema"
+                || is_in(name, "schema")
+                || names.unwrap.iter().any(|wrapper| is_in(name, wrapper))
+        };
+        let has = |name: &str| columns.iter().any(|column| column == name);
+        let is_pino = plan.service.is_none() && has("pid") && has("hostname") && has("name");
+        let is_plain = !is_pino && !columns.iter().any(wraps);
+        (parts.len() == named && is_plain).then_some(plan)
+    }
 }
 
 /// A first line that is no usable header.
@@ -90,7 +137,8 @@ impl CsvHeader {
             let known: Vec<_> = names.message.iter().collect();
             return Err(HeaderError::NoMessage { header, known: known.join(", ") });
         }
-        Ok(Self { columns })
+        let plan = Plan::new(&columns, names);
+        Ok(Self { columns, plan })
     }
 
     /// The column names in order.
@@ -100,6 +148,73 @@ impl CsvHeader {
 }
 
 impl Decoder {
+    /// Fills `event` with what [`Decoder::decode_row`] would make of the row, reusing its buffers. False, the event
+    /// then being of no use, where the row needs the longer way or is faulty; rows of one file rarely do. `fields`
+    /// are places in `row`, in the order of the header, which must have been read with this decoder's settings.
+    pub fn fill_row(
+        &self,
+        header: &CsvHeader,
+        row: &[u8],
+        fields: &[Range<usize>],
+        context: RecordContext<'_>,
+        event: &mut LogEvent,
+    ) -> bool {
+        self.try_fill_row(header, row, fields, context, event).is_some()
+    }
+
+    fn try_fill_row(
+        &self,
+        header: &CsvHeader,
+        row: &[u8],
+        fields: &[Range<usize>],
+        context: RecordContext<'_>,
+        event: &mut LogEvent,
+    ) -> Option<()> {
+        let plan = header.plan?;
+        if fields.len() != header.columns.len() || row.len() > self.settings.limits.max_line_bytes {
+            return None;
+        }
+        let field = |index: usize| std::str::from_utf8(row.get(fields.get(index)?.clone())?).ok();
+        let message = field(plan.message)?.trim_end_matches(['\n', '\r']);
+        let start = message.trim_start();
+        let service = match plan.service {
+            Some(index) => field(index)?,
+            None => context.service.unwrap_or_default(),
+        };
+        let plain = !start.is_empty()
+            && !start.starts_with('{')
+            && (plan.service.is_none() || (!service.trim().is_empty() && !service.starts_with('/')));
+        let word = field(plan.level)?;
+        if !plain || !word.as_bytes().first()?.is_ascii_alphabetic() {
+            return None;
+        }
+        event.level = Some(level::from_word(word)?);
+        (event.timestamp, event.time_source) = match plan.time {
+            Some(index) => {
+                let written = time::from_field(field(index)?)?;
+                let time = written.resolve(context.transport_time, self.settings.utc_offset_s)?;
+                (time, TimeSource::Record)
+            }
+            None => (context.transport_time, TimeSource::Transport),
+        };
+        refill(&mut event.message, message);
+        refill(&mut event.service, service);
+        let mut attributes = 0;
+        for (index, name) in header.columns.iter().enumerate() {
+            let is_part = Some(index) == plan.time || Some(index) == plan.service;
+            if is_part || index == plan.level || index == plan.message {
+                continue;
+            }
+            let value = field(index)?;
+            if !value.is_empty() {
+                put_attribute(&mut event.attributes, attributes, name, value);
+                attributes += 1;
+            }
+        }
+        event.attributes.truncate(attributes);
+        (attributes <= self.settings.limits.max_attributes).then_some(())
+    }
+
     /// Decodes the fields of one CSV row; columns that are not time, level, service or message become attributes,
     /// empty ones are left out.
     ///
@@ -148,5 +263,82 @@ impl Decoder {
             return Err(Rejected::new(RejectReason::NoMessage, "the message column of the row is empty"));
         }
         fields::event(fields, fields::Given::default(), &Scope::new(self, context))
+    }
+}
+
+fn refill(text: &mut String, with: &str) {
+    text.clear();
+    text.push_str(with);
+}
+
+fn put_attribute(attributes: &mut Vec<(String, String)>, at: usize, name: &str, value: &str) {
+    match attributes.get_mut(at) {
+        Some((own_name, own_value)) => {
+            refill(own_name, name);
+            refill(own_value, value);
+        }
+        None => attributes.push((name.to_owned(), value.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::DecodeSettings;
+    use crate::event::EventTime;
+
+    /// Both ways over one row of `header`, into an event that held something else.
+    fn both(header: &str, row: &[String]) -> (bool, LogEvent, Result<LogEvent, Rejected>) {
+        let decoder = Decoder::new(DecodeSettings::default());
+        let header = CsvHeader::parse(header.as_bytes(), &decoder).unwrap();
+        let context = RecordContext {
+            transport_time: EventTime::from_millis(1_767_571_200_000),
+            service: Some("file"),
+        };
+        let (bytes, mut fields) = (row.concat().into_bytes(), Vec::new());
+        for field in row {
+            let start = fields.last().map_or(0, |last: &Range<usize>| last.end);
+            fields.push(start..start + field.len());
+        }
+        let mut event = LogEvent {
+            message: "before".into(),
+            service: "before".into(),
+            attributes: vec![("before".into(), "before".into()); 3],
+            time_source: TimeSource::Transport,
+            ..LogEvent::default()
+        };
+        let filled = decoder.fill_row(&header, &bytes, &fields, context, &mut event);
+        let decoded = decoder.decode_row(&header, row.iter().map(String::as_bytes), context);
+        (filled, event, decoded)
+    }
+
+    proptest! {
+        #[test]
+        fn a_filled_event_is_the_decoded_one(
+            header in proptest::sample::select(vec![
+                "timestamp,service,level,message,host,status", "host,msg,severity,method,url,status",
+                "time,app,lvl,body,pid,hostname", "message,level,date,name,pid,hostname",
+                "payload,level,a,schema,b,c", "level,payload.message,x,y,z,message", "@timestamp,loglevel,log,container_name,a,b",
+            ]),
+            row in proptest::collection::vec(
+                "(2026-01-0[1-9]T0[0-9]:00:00Z|INFO|error|3|gold|500|GET|/a|[{]\"a\":1[}]| |[a-z]{0,4} ?[é0-9]{0,3}\n?|)", 6,
+            ),
+        ) {
+            let (filled, event, decoded) = both(header, &row);
+            if filled {
+                prop_assert_eq!(Ok(event), decoded);
+            }
+        }
+    }
+
+    #[test]
+    fn an_ordinary_row_takes_the_short_way() {
+        let row = ["2026-01-05T00:00:00.5Z", "api", "Warn", "disk full\r\n", "", "up"].map(str::to_owned);
+        let (filled, event, decoded) = both("timestamp,service,level,message,a,b", &row);
+        assert!(filled);
+        assert_eq!(event.attributes, [("b".to_owned(), "up".to_owned())]);
+        assert_eq!(Ok(event), decoded);
     }
 }

@@ -3,6 +3,7 @@
 
 mod cursor;
 mod forms;
+mod iso;
 
 use crate::event::EventTime;
 
@@ -151,6 +152,10 @@ fn from_epoch_float(number: f64) -> Option<Written> {
 /// The time that a whole field holds: any written form, or an epoch number.
 pub(crate) fn from_field(text: &str) -> Option<Written> {
     let text = text.trim();
+    iso::read(text).or_else(|| from_any_field(text))
+}
+
+fn from_any_field(text: &str) -> Option<Written> {
     if let Some(written) = forms::compact(text) {
         return Some(written);
     }
@@ -242,6 +247,14 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_form_takes_the_short_way() {
+        for text in ["2015-10-18T18:01:47.978Z", "2015-10-18 18:01:47,978123456", "2015-10-18T18:01:47"] {
+            assert!(iso::read(text).is_some(), "{text}");
+            assert_eq!(iso::read(text), from_any_field(text), "{text}");
+        }
+    }
+
+    #[test]
     fn a_zone_less_time_is_read_in_the_zone_that_is_set() {
         let written = from_field("2015-10-18 18:01:47").unwrap();
         assert_eq!(written.resolve(TRANSPORT, 7_200).unwrap().to_string(), "2015-10-18T16:01:47Z");
@@ -253,6 +266,15 @@ mod tests {
             let time = EventTime::from_micros(micros);
             let read = from_field(&time.to_string()).and_then(|written| written.resolve(TRANSPORT, 0));
             prop_assert_eq!(read, Some(time));
+        }
+
+        #[test]
+        fn the_usual_form_is_read_like_any_other(
+            text in "(19|20|00|99)[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6][0-9]([.,:][0-9a]{0,11})?(Z|z|[+]01:00| PM)?",
+        ) {
+            if let Some(written) = iso::read(&text) {
+                prop_assert_eq!(from_any_field(&text), Some(written));
+            }
         }
 
         #[test]
