@@ -40,12 +40,17 @@ impl Oddest {
 
     /// Takes a scored line into account.
     pub fn offer(&mut self, event: &LogEvent, place: Place, score: f64) {
-        if self.keep == 0 || score < self.floor {
+        self.offer_many(event, place, score, 1);
+    }
+
+    /// Takes `lines` lines of one kind and score into account, of which this is the first.
+    pub fn offer_many(&mut self, event: &LogEvent, place: Place, score: f64, lines: u64) {
+        if self.keep == 0 || score < self.floor || lines == 0 {
             return;
         }
         let kind = kind_of(event);
         if let Some(known) = self.kinds.get_mut(&kind) {
-            known.more += 1;
+            known.more += lines;
             let other = if score > known.score {
                 known.event = event.clone();
                 known.score = score;
@@ -58,7 +63,8 @@ impl Oddest {
             }
             return;
         }
-        self.kinds.insert(kind, Kept { event: event.clone(), place, score, more: 0, others: Vec::new() });
+        let kept = Kept { event: event.clone(), place, score, more: lines - 1, others: Vec::new() };
+        self.kinds.insert(kind, kept);
         if self.kinds.len() > self.keep.saturating_mul(4) {
             let mut scores: Vec<f64> = self.kinds.values().map(|kept| kept.score).collect();
             scores.sort_unstable_by(|a, b| b.total_cmp(a));

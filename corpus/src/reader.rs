@@ -15,7 +15,7 @@ use crate::split::Splitter;
 use crate::{CorpusError, Input, Rejects};
 
 /// Events of one batch at most.
-const BATCH_EVENTS: usize = 1_024;
+const BATCH_EVENTS: usize = 512;
 /// Bytes of one batch at about most.
 const BATCH_BYTES: u64 = 4 << 20;
 

@@ -8,11 +8,12 @@ use corpus::load_model;
 use engine::decode::{Decoder, RecordContext};
 use engine::event::{EventTime, LogEvent};
 use engine::model::{Explanation, ReasonKind, Score, Scratch};
+use engine::terminal::{shown, thousands};
 use serde::Serialize;
 
 use crate::config::{Flags, Reading, Settings};
 use crate::live::Loaded;
-use crate::scan::{Colours, is_closed_pipe, reasons_in_words, shown};
+use crate::scan::{Colours, is_closed_pipe, reasons_in_words};
 use crate::{EXIT_ERROR, scan};
 
 /// Longest text that is shown, in characters.
@@ -175,7 +176,7 @@ fn text(
             ReasonKind::UnusualCombination => "unusual combination",
             _ => "other",
         };
-        let seen = scan::thousands(reason.seen);
+        let seen = thousands(reason.seen);
         writeln!(
             out,
             "           {:>7.2} nats  {seen:>11}  {kind}: {}",
@@ -183,7 +184,7 @@ fn text(
             shown(&reason.word, 120)
         )?;
     }
-    let seen = scan::thousands(explanation.pattern_seen);
+    let seen = thousands(explanation.pattern_seen);
     writeln!(out, "pattern    {} (in training: {seen})", shown(&explanation.pattern, SHOWN_CHARACTERS))?;
     if let Some(nearest) = &explanation.nearest_pattern {
         writeln!(out, "usual      {}", shown(nearest, SHOWN_CHARACTERS))?;

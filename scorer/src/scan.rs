@@ -15,6 +15,7 @@ use anyhow::bail;
 use corpus::{Batch, Input, MAX_SPOOL_BYTES, Options, Reader, Rejects, expand, spool};
 use engine::decode::Decoder;
 use engine::event::{EventTime, TimeSource};
+use engine::terminal::{lines, shown};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Flags, Reading, Settings};
@@ -22,7 +23,7 @@ use crate::{EXIT_ERROR, EXIT_FOUND};
 use follow::Followed;
 pub use judge::Judge;
 use print::Printer;
-pub use words::{Colours, marked, odd_words, reasons_in_words, shown, thousands};
+pub use words::{Colours, marked, odd_words, reasons_in_words};
 
 /// Kinds of odd lines that are shown where `--top` says nothing.
 const TOP: usize = 20;
@@ -210,7 +211,7 @@ fn report_rejects(rejects: &Rejects, json: bool) {
     if rejects.faulty() == 0 {
         return;
     }
-    eprintln!("{} lines could not be read:", rejects.faulty());
+    eprintln!("{} could not be read:", lines(rejects.faulty()));
     for (reason, count, examples) in rejects.iter().filter(|(reason, ..)| reason.as_str() != "empty") {
         eprintln!("  {count} {reason}");
         for example in examples.iter().take(if json { 1 } else { 3 }) {

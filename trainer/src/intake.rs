@@ -1,12 +1,17 @@
 //! One pass over the input: decoded, secrets taken out, excluded lines left out.
 
+use std::sync::mpsc;
+
 use corpus::{Batch, Input, Options, Place, Reader, Rejects};
-use engine::event::LogEvent;
+use engine::event::{LogEvent, TimeSource};
 use engine::redact::Redactor;
 
 use crate::exclude::Excluded;
 use crate::progress::Progress;
 use crate::topic::Topic;
+
+/// Batches that are read before they are asked for.
+const READ_AHEAD: usize = 2;
 
 /// What a pass read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -19,7 +24,8 @@ pub struct Counts {
     pub excluded: u64,
     /// What could not be read.
     pub rejects: Rejects,
-    /// First and last event time, microseconds since the epoch.
+    /// First and last event time, microseconds since the epoch, of what states its time; a file's own time and the
+    /// time of reading say nothing of a line's.
     pub span: Option<(i64, i64)>,
 }
 
@@ -68,29 +74,73 @@ impl Intake<'_> {
         what: &'static str,
         mut take: impl FnMut(&[LogEvent], &[Place]),
     ) -> anyhow::Result<Counts> {
-        let mut counts = Counts::default();
         match self.source {
             Source::Files(inputs) => {
                 let total = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
                 let progress = Progress::bytes(what, total);
-                let (mut reader, mut batch) = (Reader::new(inputs, self.options), Batch::default());
-                while reader.next_batch(&mut batch)? {
-                    self.accept(&mut batch, &mut counts, &mut take)?;
-                    progress.at(reader.bytes_read());
-                }
-                counts.lines = reader.lines_read();
-                counts.rejects = reader.rejects().clone();
+                self.read(inputs, |batch, bytes_read| {
+                    take(&batch.events, &batch.places);
+                    progress.at(bytes_read);
+                })
             }
             Source::Topic(topic) => {
                 let progress = Progress::records(what, topic.records());
-                let mut rejects = Rejects::default();
+                let (mut counts, mut rejects) = (Counts::default(), Rejects::default());
                 counts.lines = topic.read(&self.options.decoder, &mut rejects, |batch, records| {
                     progress.at(records);
-                    self.accept(batch, &mut counts, &mut take)
+                    self.accept(batch, &mut counts, |_| true)?;
+                    take(&batch.events, &batch.places);
+                    Ok(())
                 })?;
-                counts.rejects = rejects;
+                Ok(Counts { rejects, ..counts })
             }
         }
+    }
+
+    /// Reads files, ahead on a thread of its own where there is more than one. `take` is given each batch and how
+    /// many stored bytes were read.
+    fn read(&self, inputs: &[Input], mut take: impl FnMut(&Batch, u64)) -> anyhow::Result<Counts> {
+        if rayon::current_num_threads() == 1 {
+            return self.read_batches(inputs, |batch, bytes_read| {
+                take(batch, bytes_read);
+                true
+            });
+        }
+        let (full, batches) = mpsc::sync_channel::<(Batch, u64)>(READ_AHEAD);
+        let (empty, spare) = mpsc::channel::<Batch>();
+        std::thread::scope(|scope| {
+            let reading = scope.spawn(move || {
+                self.read_batches(inputs, |batch, bytes_read| {
+                    let next = spare.try_recv().unwrap_or_default();
+                    full.send((std::mem::replace(batch, next), bytes_read)).is_ok()
+                })
+            });
+            for (batch, bytes_read) in batches {
+                take(&batch, bytes_read);
+                // The reader may be done, and then needs no more of them.
+                let _ = empty.send(batch);
+            }
+            reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    /// Reads files in batches, until `take` says that no more are wanted.
+    fn read_batches(
+        &self,
+        inputs: &[Input],
+        mut take: impl FnMut(&mut Batch, u64) -> bool,
+    ) -> anyhow::Result<Counts> {
+        let states_time = |event: &LogEvent| event.time_source == TimeSource::Record;
+        let (mut reader, mut batch) = (Reader::new(inputs, self.options), Batch::default());
+        let mut counts = Counts::default();
+        while reader.next_batch(&mut batch)? {
+            self.accept(&mut batch, &mut counts, states_time)?;
+            if !take(&mut batch, reader.bytes_read()) {
+                break;
+            }
+        }
+        counts.lines = reader.lines_read();
+        counts.rejects = reader.rejects().clone();
         Ok(counts)
     }
 
@@ -98,17 +148,18 @@ impl Intake<'_> {
         &self,
         batch: &mut Batch,
         counts: &mut Counts,
-        take: &mut impl FnMut(&[LogEvent], &[Place]),
+        states_time: impl Fn(&LogEvent) -> bool,
     ) -> anyhow::Result<()> {
         counts.excluded += self.leave_out(batch)?;
         for event in &mut batch.events {
             self.redactor.redact(event);
-            let time = event.timestamp.as_micros();
-            let (first, last) = counts.span.unwrap_or((time, time));
-            counts.span = Some((first.min(time), last.max(time)));
+            if states_time(event) {
+                let time = event.timestamp.as_micros();
+                let (first, last) = counts.span.unwrap_or((time, time));
+                counts.span = Some((first.min(time), last.max(time)));
+            }
         }
         counts.accepted += batch.events.len() as u64;
-        take(&batch.events, &batch.places);
         Ok(())
     }
 

@@ -34,10 +34,10 @@ pub struct Report {
     pub blank: u64,
     /// What could not be read, blank lines apart.
     pub rejected: Vec<RejectedRows>,
-    /// First event time, RFC 3339.
-    pub first_time: String,
-    /// Last event time, RFC 3339.
-    pub last_time: String,
+    /// First time that a line states, RFC 3339; none where no line states one.
+    pub first_time: Option<String>,
+    /// Last time that a line states.
+    pub last_time: Option<String>,
     /// Parameters.
     pub params: Params,
     /// A line whose score is greater is an anomaly.
@@ -166,10 +166,10 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Counts a score.
-    pub fn add(&mut self, score: f64) {
+    /// Counts the score of `lines` lines.
+    pub fn add(&mut self, score: f64, lines: u64) {
         let bin = (score * FINE as f64) as usize;
-        self.0[bin.min(FINE - 1)] += 1;
+        self.0[bin.min(FINE - 1)] += lines;
     }
 
     /// From the distribution that a model holds.
@@ -225,8 +225,8 @@ impl Report {
                         .collect(),
                 })
                 .collect(),
-            first_time: time(provenance.first_time),
-            last_time: time(provenance.last_time),
+            first_time: counts.span.map(|(first, _)| time(first)),
+            last_time: counts.span.map(|(_, last)| time(last)),
             params: Params {
                 contamination: provenance.contamination.clone(),
                 n_estimators: args.n_estimators,
@@ -304,7 +304,7 @@ mod tests {
     fn bins_hold_every_score_and_are_few() {
         let mut histogram = Histogram::default();
         for at in 0..=1_000 {
-            histogram.add(f64::from(at) / 1_000.0);
+            histogram.add(f64::from(at) / 1_000.0, 1);
         }
         let bins = histogram.bins();
         assert!(bins.len() <= SHOWN_BINS);
@@ -315,8 +315,8 @@ mod tests {
     #[test]
     fn close_scores_get_narrow_bins() {
         let mut histogram = Histogram::default();
-        histogram.add(0.500);
-        histogram.add(0.509);
+        histogram.add(0.500, 1);
+        histogram.add(0.509, 1);
         assert_eq!(histogram.bins().len(), 10);
         assert_eq!(Histogram::default().bins(), []);
     }

@@ -1,9 +1,9 @@
 //! The report as a person reads it in a terminal.
 
-use engine::terminal::is_unseen;
 use std::fmt::Write as _;
 
 use engine::model::{Reason, ReasonKind};
+use engine::terminal::{lines, shown, thousands};
 
 use crate::report::{Bin, OddLine, Report};
 
@@ -32,14 +32,12 @@ pub fn report(report: &Report) -> String {
 }
 
 fn read(text: &mut String, report: &Report) {
-    let _ = writeln!(text, "Read {} lines from {}", thousands(report.lines), report.inputs.join(", "));
-    let _ = writeln!(
-        text,
-        "  trained on {} from {} to {}",
-        thousands(report.accepted),
-        report.first_time,
-        report.last_time
-    );
+    let _ = writeln!(text, "Read {} from {}", lines(report.lines), report.inputs.join(", "));
+    let _ = write!(text, "  trained on {}", thousands(report.accepted));
+    if let (Some(first), Some(last)) = (&report.first_time, &report.last_time) {
+        let _ = write!(text, " from {first} to {last}");
+    }
+    text.push('\n');
     if report.excluded > 0 {
         let _ = writeln!(text, "  left out on request: {}", thousands(report.excluded));
     }
@@ -171,48 +169,4 @@ fn reason(reason: &Reason) -> String {
 /// What a place in this input is called.
 fn unit(input: &str) -> &'static str {
     if input.starts_with("topic ") { "offset" } else { "line" }
-}
-
-/// On one line, without what a terminal would act on, at most `most` characters.
-fn shown(text: &str, most: usize) -> String {
-    let mut letters = text.chars().map(|letter| match letter {
-        '\n' => '\u{23ce}',
-        letter if is_unseen(letter) => ' ',
-        letter => letter,
-    });
-    let mut line: String = letters.by_ref().take(most).collect();
-    if letters.next().is_some() {
-        line.push('\u{2026}');
-    }
-    line
-}
-
-/// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_thousands() {
-        let texts = [0, 999, 1_000, 1_234_567].map(thousands);
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
-    }
-
-    #[test]
-    fn a_shown_text_stays_on_one_line_and_is_cut() {
-        assert_eq!(shown("a\nb\tc\u{1b}[31m", 20), "a\u{23ce}b c [31m");
-        assert_eq!(shown("abcdef", 3), "abc\u{2026}");
-    }
 }

@@ -8,7 +8,7 @@ use super::reject::{RejectReason, Rejected};
 use super::settings::{NameTable, Names};
 use super::shape::Scope;
 use super::{Decoder, RecordContext, level, time};
-use crate::event::{LogEvent, TimeSource};
+use crate::event::{Level, LogEvent, TimeSource};
 
 /// The column names of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,7 +174,8 @@ impl Decoder {
         if fields.len() != header.columns.len() || row.len() > self.settings.limits.max_line_bytes {
             return None;
         }
-        let field = |index: usize| std::str::from_utf8(row.get(fields.get(index)?.clone())?).ok();
+        let row = std::str::from_utf8(row).ok()?;
+        let field = |index: usize| row.get(fields.get(index)?.clone());
         let message = field(plan.message)?.trim_end_matches(['\n', '\r']);
         let start = message.trim_start();
         let service = match plan.service {
@@ -184,11 +185,14 @@ impl Decoder {
         let plain = !start.is_empty()
             && !start.starts_with('{')
             && (plan.service.is_none() || (!service.trim().is_empty() && !service.starts_with('/')));
-        let word = field(plan.level)?;
-        if !plain || !word.as_bytes().first()?.is_ascii_alphabetic() {
+        if !plain {
             return None;
         }
-        event.level = Some(level::from_word(word)?);
+        event.level = Some(match field(plan.level)? {
+            "INFO" => Level::Info,
+            word if word.as_bytes().first()?.is_ascii_alphabetic() => level::from_word(word)?,
+            _ => return None,
+        });
         (event.timestamp, event.time_source) = match plan.time {
             Some(index) => {
                 let written = time::from_field(field(index)?)?;

@@ -11,16 +11,28 @@ const MOST_KEPT: usize = 1 << 18;
 ///
 /// At 524 288 keys those seen once are dropped (then those seen twice, and so on, until a quarter is free); a
 /// model keeps at most 262 144. A dropped key counts as unseen, which is what leaving its one line out says too.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Counts {
     lines: u64,
+    most: usize,
     by_key: HashMap<u64, u32>,
 }
 
+impl Default for Counts {
+    fn default() -> Self {
+        Self::with_most(MOST_WHILE_TRAINING)
+    }
+}
+
 impl Counts {
+    /// None yet, and fewer than `most` keys, at least 4, while training.
+    pub fn with_most(most: usize) -> Self {
+        Self { lines: 0, most, by_key: HashMap::new() }
+    }
+
     /// Counts from stored pairs.
     pub fn from_pairs(lines: u64, pairs: impl Iterator<Item = (u64, u32)>) -> Self {
-        Self { lines, by_key: pairs.collect() }
+        Self { lines, by_key: pairs.collect(), ..Self::default() }
     }
 
     /// Lines that were counted.
@@ -30,14 +42,30 @@ impl Counts {
 
     /// Counts one line's distinct keys.
     pub fn add(&mut self, keys: impl IntoIterator<Item = u64>) {
-        self.lines += 1;
+        self.add_lines(keys, 1);
+        if self.is_full() {
+            self.make_room();
+        }
+    }
+
+    /// Counts the distinct keys of `lines` equal lines, without making room.
+    pub fn add_lines(&mut self, keys: impl IntoIterator<Item = u64>, lines: u64) {
+        self.lines += lines;
+        let more = u32::try_from(lines).unwrap_or(u32::MAX);
         for key in keys {
             let count = self.by_key.entry(key).or_insert(0);
-            *count = count.saturating_add(1);
+            *count = count.saturating_add(more);
         }
-        if self.by_key.len() >= MOST_WHILE_TRAINING {
-            self.drop_rarest(MOST_WHILE_TRAINING / 4 * 3);
-        }
+    }
+
+    /// Whether [`Counts::make_room`] is due: to be asked after each line that may bring new keys.
+    pub fn is_full(&self) -> bool {
+        self.by_key.len() >= self.most
+    }
+
+    /// Drops the rarest keys until a quarter is free.
+    pub fn make_room(&mut self) {
+        self.drop_rarest(self.most / 4 * 3);
     }
 
     /// Drops the rarest keys until at most `most` are left.

@@ -36,8 +36,13 @@ fn edge(cell: usize) -> f64 {
 impl Histogram {
     /// Counts one score.
     pub fn add(&mut self, score: f64) {
-        self.cells[cell_of(score)] += 1;
-        self.total += 1;
+        self.add_lines(score, 1);
+    }
+
+    /// Counts the score of `lines` lines.
+    pub fn add_lines(&mut self, score: f64, lines: u64) {
+        self.cells[cell_of(score)] += lines;
+        self.total += lines;
     }
 
     /// Scores that were counted.

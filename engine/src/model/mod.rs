@@ -7,6 +7,7 @@ mod counts;
 mod credit;
 mod distribution;
 mod explain;
+mod known;
 mod online;
 mod patterns;
 mod recent;

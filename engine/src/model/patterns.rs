@@ -12,33 +12,51 @@ const MOST_WHILE_TRAINING: usize = 4 * MOST_PATTERNS;
 const LONGEST: usize = 512;
 
 /// Collects pattern texts while training.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct PatternTable {
+    most: usize,
     by_key: HashMap<u64, (String, u64)>,
 }
 
+impl Default for PatternTable {
+    fn default() -> Self {
+        Self::with_most(MOST_WHILE_TRAINING)
+    }
+}
+
 impl PatternTable {
-    /// Counts one line's pattern where its text is held already; else says that the text is wanted.
-    pub fn count(&mut self, key: u64) -> bool {
+    /// None yet, and fewer than `most` texts, at least 2.
+    pub fn with_most(most: usize) -> Self {
+        Self { most, by_key: HashMap::new() }
+    }
+
+    /// Counts the pattern of `lines` lines where its text is held already; else says that the text is wanted.
+    pub fn count(&mut self, key: u64, lines: u64) -> bool {
         match self.by_key.get_mut(&key) {
             Some((_, count)) => {
-                *count += 1;
+                *count += lines;
                 true
             }
             None => false,
         }
     }
 
-    /// Takes the text of a pattern that was not held.
+    /// Takes the text of a pattern that was not held, of one line.
     pub fn insert(&mut self, key: u64, text: &str) {
         self.by_key.insert(key, (cut(text), 1));
-        if self.by_key.len() >= MOST_WHILE_TRAINING {
-            let mut order: Vec<(u64, u64)> =
-                self.by_key.iter().map(|(key, (_, count))| (*count, *key)).collect();
-            order.sort_unstable();
-            for (_, key) in &order[..order.len() / 2] {
-                self.by_key.remove(key);
-            }
+    }
+
+    /// Whether [`PatternTable::make_room`] is due: to be asked after each insertion.
+    pub fn is_full(&self) -> bool {
+        self.by_key.len() >= self.most
+    }
+
+    /// Drops the less frequent half.
+    pub fn make_room(&mut self) {
+        let mut order: Vec<(u64, u64)> = self.by_key.iter().map(|(key, (_, count))| (*count, *key)).collect();
+        order.sort_unstable();
+        for (_, key) in &order[..order.len() / 2] {
+            self.by_key.remove(key);
         }
     }
 
@@ -142,8 +160,11 @@ mod tests {
         let mut table = PatternTable::default();
         for line in 0..100_000_u64 {
             for (key, text) in [(1, "often".to_owned()), (10 + line, format!("rare {line}"))] {
-                if !table.count(key) {
+                if !table.count(key, 1) {
                     table.insert(key, &text);
+                }
+                if table.is_full() {
+                    table.make_room();
                 }
             }
         }

@@ -1,12 +1,12 @@
-//! The features of one training line, kept while its line may be in a sample.
+//! The features of one training line, kept while its line may come again or may be in a sample.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::core::View;
-use crate::event::{Level, LogEvent};
+use crate::event::{EventTime, Level, LogEvent, TimeSource};
 use crate::features::Line;
 
-/// Longest message that is kept of a sampled line, in bytes.
+/// Longest message that is kept of a line, in bytes.
 const LONGEST_MESSAGE: usize = 512;
 
 /// Features of one line; clones share them.
@@ -15,31 +15,83 @@ pub struct Row(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    columns: Box<[(u32, f32)]>,
+    columns: OnceLock<Box<[(u32, f32)]>>,
     keys: Box<[u64]>,
     context_keys: [u64; 2],
     pattern: u64,
     service_pattern: u64,
     level: Option<Level>,
+    text: OnceLock<Text>,
+}
+
+/// What reports show of the first line that had these features.
+#[derive(Debug)]
+struct Text {
+    timestamp: EventTime,
+    time_source: TimeSource,
+    service: Box<str>,
+    message: Box<str>,
 }
 
 impl Row {
-    /// What `line` has read.
+    /// What `line` has read, but for its columns.
     pub fn new(line: &Line) -> Self {
         Self(Arc::new(Held {
-            columns: line.columns().into(),
+            columns: OnceLock::new(),
             keys: line.keys().into(),
             context_keys: line.context_keys(),
             pattern: line.pattern_key(),
             service_pattern: line.service_pattern_key(),
             level: line.level(),
+            text: OnceLock::new(),
         }))
     }
 
-    /// The features, borrowed.
+    /// Whether [`Row::keep_columns`] was called.
+    pub fn has_columns(&self) -> bool {
+        self.0.columns.get().is_some()
+    }
+
+    /// Keeps the columns that `line` has read.
+    pub fn keep_columns(&self, line: &Line) {
+        self.0.columns.get_or_init(|| line.columns().into());
+    }
+
+    /// Keeps what reports show of the event.
+    pub fn keep_text(&self, event: &LogEvent) {
+        self.0.text.get_or_init(|| {
+            let end = event.message.floor_char_boundary(LONGEST_MESSAGE);
+            Text {
+                timestamp: event.timestamp,
+                time_source: event.time_source,
+                service: event.service.as_str().into(),
+                message: event.message[..end].into(),
+            }
+        });
+    }
+
+    /// The event whose text was kept first, its message cut at 512 bytes, without attributes.
+    pub fn event(&self) -> LogEvent {
+        let Some(text) = self.0.text.get() else { return LogEvent::default() };
+        LogEvent {
+            timestamp: text.timestamp,
+            time_source: text.time_source,
+            service: text.service.to_string(),
+            level: self.0.level,
+            message: text.message.to_string(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The features, borrowed; without columns where none were kept.
     pub fn view(&self) -> View<'_> {
         let held = &*self.0;
-        View { columns: &held.columns, keys: &held.keys, pattern: held.pattern, level: held.level }
+        View {
+            columns: held.columns.get().map_or(&[], |columns| columns),
+            keys: &held.keys,
+            pattern: held.pattern,
+            level: held.level,
+        }
     }
 
     /// Everything that is counted of the line: words, service, level and patterns.
@@ -47,6 +99,11 @@ impl Row {
         let held = &*self.0;
         let [service, level] = held.context_keys;
         held.keys.iter().copied().chain([service, level, held.pattern, held.service_pattern])
+    }
+
+    /// Equal for clones of one row.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
     }
 
     /// An event with its message cut at 512 bytes and without attributes: what reports show of it.

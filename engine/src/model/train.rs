@@ -1,5 +1,10 @@
 //! Two passes over the training events make a model: `observe` counts and samples, `calibrate` measures the
-//! score distribution. Memory is flat in the number of events; threads never change a bit of the result.
+//! score distribution. Memory is flat in the number of events; threads never change a bit of the result, and neither
+//! does it that lines which come again are not read again.
+
+mod params;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 
@@ -7,212 +12,309 @@ use super::channel::Tail;
 use super::core::{self, Core, CoreScratch, View};
 use super::counts::Counts;
 use super::distribution::Histogram;
+use super::known::{Index, Keys, Known, KnownLine, MOST_KNOWN};
 use super::patterns::{FrequentPatterns, PatternTable};
 use super::row::Row;
 use super::{Contamination, Model, Provenance, score_of_nats};
 use crate::event::LogEvent;
-use crate::features::{FeatureSpec, Line};
-use crate::forest::{Forest, ForestData, MAX_TREES, PathScratch, Reservoir, grow_tree, tree_rng};
+use crate::features::{FeatureSpec, Line, LineKey};
+use crate::forest::{Forest, ForestData, PathScratch, Reservoir, grow_tree, tree_rng};
 
-/// Parameters as asked for; only [`TrainParams::check`] makes them usable.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TrainParams {
-    /// Number of trees, 1–10 000.
-    pub n_estimators: usize,
-    /// Events drawn for each tree, 2–65 536.
-    pub max_samples: usize,
-    /// Hashed columns, a power of two, 2^8–2^22.
-    pub n_features: usize,
-    /// Seed of every random generator.
-    pub seed: u64,
-    /// Which share of the training lines to call anomalous.
-    pub contamination: Contamination,
-}
+pub use params::{CheckedTrainParams, ParamError, TrainParams};
 
-impl Default for TrainParams {
-    fn default() -> Self {
-        Self {
-            n_estimators: 300,
-            max_samples: 256,
-            n_features: 1 << 14,
-            seed: 42,
-            contamination: Contamination::Share(0.05),
-        }
-    }
-}
-
-/// Parameters whose ranges were checked.
-#[derive(Clone, Debug, PartialEq)]
-pub struct CheckedTrainParams(TrainParams);
-
-impl CheckedTrainParams {
-    pub(crate) fn into_inner(self) -> TrainParams {
-        self.0
-    }
-}
-
-/// Rows of all trees' samples together: what training holds in memory at most.
-const MOST_SAMPLED: usize = 1 << 21;
 /// Events of the uniform sample from which the channels' tails are measured.
 const TAIL_SAMPLE: usize = 1 << 15;
-/// Events that are read at a time.
-const CHUNK: usize = 4_096;
+/// Most events that are read at a time.
+const CHUNK: usize = 1_024;
 /// Odd lines that the second pass keeps.
 const MOST_ODD: usize = 20;
 /// Stream of the uniform sample; the trees' are 0, 1, ….
 const SAMPLE_STREAM: u64 = 1 << 40;
 
-/// A parameter out of its range.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name} = {value} is out of range: {allowed}")]
-pub struct ParamError {
-    /// The parameter's name as in [`TrainParams`].
-    pub name: &'static str,
-    /// The value that was given.
-    pub value: String,
-    /// What is allowed.
-    pub allowed: &'static str,
-}
-
-impl TrainParams {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// All parameters that are out of range.
-    pub fn check(self) -> Result<CheckedTrainParams, Vec<ParamError>> {
-        let mut errors = Vec::new();
-        let mut require = |holds: bool, name, value: String, allowed| {
-            if !holds {
-                errors.push(ParamError { name, value, allowed });
-            }
-        };
-        let (trees, samples, columns) = (self.n_estimators, self.max_samples, self.n_features);
-        let trees_fit = (1..=MAX_TREES).contains(&trees);
-        let samples_fit = (2..=1 << 16).contains(&samples);
-        require(trees_fit, "n_estimators", trees.to_string(), "1 to 10000");
-        require(samples_fit, "max_samples", samples.to_string(), "2 to 65536");
-        require(
-            !trees_fit || !samples_fit || trees * samples <= MOST_SAMPLED,
-            "n_estimators × max_samples",
-            trees.saturating_mul(samples).to_string(),
-            "at most 2097152 together",
-        );
-        require(
-            columns.is_power_of_two() && (1 << 8..=1 << 22).contains(&columns),
-            "n_features",
-            columns.to_string(),
-            "a power of two, 256 to 4194304",
-        );
-        if let Contamination::Share(share) = self.contamination {
-            let allowed = "auto, or a share above 0 and at most 0.5";
-            require(0.0 < share && share <= 0.5, "contamination", share.to_string(), allowed);
-        }
-        if errors.is_empty() { Ok(CheckedTrainParams(self)) } else { Err(errors) }
-    }
-}
+/// Two numbers of the caller's that say which event it is, such as its input and line.
+pub type Tag = [u64; 2];
 
 /// The first pass: counts words and patterns, draws the trees' samples.
 #[derive(Debug)]
 pub struct FirstPass {
     params: TrainParams,
     spec: FeatureSpec,
+    /// False where only the forest is wanted.
+    counts_words: bool,
     counts: Counts,
     patterns: PatternTable,
     reservoirs: Vec<Reservoir>,
     /// The rows in each reservoir's slots; the last reservoir is the uniform sample.
     slots: Vec<Vec<Row>>,
-    sample_events: Vec<LogEvent>,
     seen: u64,
+    keys: Keys,
+    known: Known,
+    /// How often counts or patterns were dropped.
+    era: u32,
     line: Line,
+    draws: Draws,
+}
+
+/// Lines of a chunk that are not known: from this number on they are read on all threads.
+const MANY: usize = 64;
+
+/// What the reservoirs take of a chunk.
+#[derive(Debug, Default)]
+struct Draws {
+    /// As they come: reservoir by reservoir.
+    drawn: Vec<Draw>,
+    /// In the order of the rows.
+    sorted: Vec<Draw>,
+    /// Where the draws of each row end in `sorted`, and a last one.
+    ends: Vec<u32>,
+}
+
+/// A row takes the place of what was in a reservoir's slot.
+#[derive(Clone, Copy, Debug, Default)]
+struct Draw {
+    /// Counted from the start of the chunk.
+    row: u32,
+    reservoir: u32,
+    slot: u32,
+}
+
+impl Draws {
+    /// Draws among the next `rows` rows of the stream, of which `seen` rows are behind.
+    fn fill(&mut self, reservoirs: &mut [Reservoir], seen: u64, rows: usize) {
+        self.drawn.clear();
+        self.ends.clear();
+        self.ends.resize(rows + 1, 0);
+        for (number, reservoir) in reservoirs.iter_mut().enumerate() {
+            reservoir.draw_until(seen + rows as u64, |row, slot| {
+                let row = (row - seen) as u32;
+                self.ends[row as usize] += 1;
+                self.drawn.push(Draw { row, reservoir: number as u32, slot: slot as u32 });
+            });
+        }
+        let mut before = 0;
+        for end in &mut self.ends {
+            before += std::mem::replace(end, before);
+        }
+        self.sorted.clear();
+        self.sorted.resize(self.drawn.len(), Draw::default());
+        // Each of these is where the next draw of the row goes, and at last where the row's draws end.
+        for draw in &self.drawn {
+            let at = &mut self.ends[draw.row as usize];
+            self.sorted[*at as usize] = *draw;
+            *at += 1;
+        }
+    }
+
+    /// The draws of a row, a reservoir at most once and reservoirs ascending.
+    fn of(&self, row: usize) -> &[Draw] {
+        let start = if row == 0 { 0 } else { self.ends[row - 1] };
+        &self.sorted[start as usize..self.ends[row] as usize]
+    }
 }
 
 impl FirstPass {
     /// Nothing seen yet.
     pub fn new(params: CheckedTrainParams) -> Self {
-        let CheckedTrainParams(params) = params;
+        let params = params.into_inner();
         let trees =
             (0..params.n_estimators as u64).map(|tree| Reservoir::new(params.max_samples, params.seed, tree));
         let sample = Reservoir::new(TAIL_SAMPLE, params.seed, SAMPLE_STREAM);
         let reservoirs: Vec<_> = trees.chain([sample]).collect();
         Self {
             spec: FeatureSpec::new(params.n_features as u32),
+            counts_words: true,
             counts: Counts::default(),
             patterns: PatternTable::default(),
             slots: vec![Vec::new(); reservoirs.len()],
-            sample_events: Vec::new(),
             reservoirs,
             seen: 0,
+            keys: Keys::default(),
+            known: Known::new(MOST_KNOWN),
+            era: 0,
             line: Line::default(),
+            draws: Draws::default(),
             params,
         }
     }
 
+    /// As [`FirstPass::new`], for [`FirstPass::grow_forest`] alone: only the trees' samples are drawn, and only
+    /// lines that are drawn are read.
+    pub fn of_forest(params: CheckedTrainParams) -> Self {
+        let mut pass = Self { counts_words: false, ..Self::new(params) };
+        pass.reservoirs.pop();
+        pass.slots.pop();
+        pass
+    }
+
     /// Takes a batch of events; how events are cut into batches changes nothing.
     pub fn observe(&mut self, events: &[LogEvent]) {
-        for chunk in events.chunks(CHUNK) {
-            self.observe_chunk(chunk);
+        self.observe_tagged(events, |_| Tag::default());
+    }
+
+    /// As [`FirstPass::observe`]. `tag` gives the events of the batch, by their index, numbers of the caller's, such
+    /// as places: [`SecondPass::calibrate_from_memory`] hands them back.
+    pub fn observe_tagged(&mut self, events: &[LogEvent], tag: impl Fn(usize) -> Tag) {
+        let mut start = 0;
+        while start < events.len() {
+            // The first rows go into most reservoirs, later ones into few: short chunks first keep the draws few.
+            let most = usize::try_from(self.seen / 8).unwrap_or(CHUNK).clamp(32, CHUNK);
+            let chunk = &events[start..events.len().min(start + most)];
+            let mut draws = std::mem::take(&mut self.draws);
+            draws.fill(&mut self.reservoirs, self.seen, chunk.len());
+            self.seen += chunk.len() as u64;
+            if self.counts_words {
+                self.observe_chunk(chunk, &draws, |at| tag(start + at));
+            } else {
+                self.sample_chunk(chunk, &draws);
+            }
+            self.draws = draws;
+            start += chunk.len();
         }
     }
 
-    fn observe_chunk(&mut self, events: &[LogEvent]) {
-        let first = self.seen;
-        self.seen += events.len() as u64;
-        let mut drawn: Vec<(usize, usize, usize)> = Vec::new();
-        for (number, reservoir) in self.reservoirs.iter_mut().enumerate() {
-            reservoir.draw_until(self.seen, |row, slot| drawn.push(((row - first) as usize, number, slot)));
+    fn observe_chunk(&mut self, events: &[LogEvent], draws: &Draws, tag: impl Fn(usize) -> Tag) {
+        let keys: Vec<LineKey> = events.iter().map(|event| self.keys.key(event)).collect();
+        let mut fresh = self.read_unknown(events, &keys);
+        for (at, (event, key)) in events.iter().zip(keys).enumerate() {
+            let place = match self.known.find(key) {
+                Some(place) => self.count_again(place, event),
+                None => self.count_first(key, event, fresh.get_mut(at).and_then(Option::take), tag(at)),
+            };
+            self.draw(place, event, draws.of(at));
         }
-        drawn.sort_unstable();
-        let mut is_drawn = vec![false; events.len()];
-        for (row, _, _) in &drawn {
-            is_drawn[*row] = true;
+    }
+
+    /// Puts a line into the slots that draw it.
+    fn draw(&mut self, place: usize, event: &LogEvent, draws: &[Draw]) {
+        let Some(last) = draws.last() else { return };
+        let row = self.known.at(place).row.clone();
+        self.keep_columns(&row, event);
+        if last.reservoir as usize == self.params.n_estimators {
+            row.keep_text(event);
         }
-        let spec = self.spec;
-        let rows: Vec<Row> = events
-            .par_iter()
-            .zip(&is_drawn)
-            .map_init(Line::default, |line, (event, is_drawn)| {
+        for draw in draws {
+            put(&mut self.slots[draw.reservoir as usize], draw.slot as usize, row.clone());
+        }
+    }
+
+    /// Rows of the lines that are not known, where there are many of them; read on all threads.
+    fn read_unknown(&self, events: &[LogEvent], keys: &[LineKey]) -> Vec<Option<Row>> {
+        let unknown = |key: &&LineKey| self.known.find(**key).is_none();
+        if keys.iter().filter(unknown).take(MANY).count() < MANY {
+            return Vec::new();
+        }
+        let read = |line: &mut Line, (event, key): (&LogEvent, &LineKey)| {
+            unknown(&key).then(|| {
                 line.read(event);
-                if *is_drawn {
-                    line.read_columns(event, spec);
-                }
                 Row::new(line)
             })
-            .collect();
-        for (row, event) in rows.iter().zip(events) {
-            self.count(row, event);
+        };
+        events.par_iter().zip(keys).with_min_len(MANY).map_init(Line::default, read).collect()
+    }
+
+    /// A line that is known came again.
+    fn count_again(&mut self, place: usize, event: &LogEvent) -> usize {
+        let era = self.era;
+        let line = self.known.at(place);
+        line.lines += 1;
+        if line.era == era {
+            line.pending += 1;
+            return place;
         }
-        for (row, number, slot) in drawn {
-            put(&mut self.slots[number], slot, rows[row].clone());
-            if number + 1 == self.reservoirs.len() {
-                put(&mut self.sample_events, slot, Row::shortened(&events[row]));
-            }
+        let row = line.row.clone();
+        self.count(&row, event);
+        self.known.at(place).era = era;
+        place
+    }
+
+    fn count_first(&mut self, key: LineKey, event: &LogEvent, row: Option<Row>, tag: Tag) -> usize {
+        if self.known.is_full() {
+            self.settle();
+            self.known.clear();
+        }
+        let row = row.unwrap_or_else(|| {
+            self.line.read(event);
+            Row::new(&self.line)
+        });
+        if self.known.is_whole() {
+            self.keep_columns(&row, event);
+            row.keep_text(event);
+        }
+        let era = self.era;
+        self.count(&row, event);
+        self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era, tag })
+    }
+
+    fn keep_columns(&mut self, row: &Row, event: &LogEvent) {
+        if !row.has_columns() {
+            self.line.read(event);
+            self.line.read_columns(event, self.spec);
+            row.keep_columns(&self.line);
         }
     }
 
     fn count(&mut self, row: &Row, event: &LogEvent) {
-        self.counts.add(row.counted());
+        self.counts.add_lines(row.counted(), 1);
+        if self.counts.is_full() {
+            self.settle();
+            self.counts.make_room();
+            self.era += 1;
+        }
         let pattern = row.view().pattern;
-        if !self.patterns.count(pattern) {
+        if !self.patterns.count(pattern, 1) {
             self.line.read(event);
             self.patterns.insert(pattern, self.line.masked().pattern());
+            if self.patterns.is_full() {
+                self.settle();
+                self.patterns.make_room();
+                self.era += 1;
+            }
         }
     }
 
-    /// Grows the forest.
+    /// Counts what is pending. Whatever a pending line has is held, so that this drops nothing.
+    fn settle(&mut self) {
+        for line in self.known.iter_mut().filter(|line| line.pending > 0) {
+            self.counts.add_lines(line.row.counted(), line.pending);
+            self.patterns.count(line.row.view().pattern, line.pending);
+            line.pending = 0;
+        }
+    }
+
+    /// Only what is drawn is looked at.
+    fn sample_chunk(&mut self, events: &[LogEvent], draws: &Draws) {
+        for (at, event) in events.iter().enumerate() {
+            let draws = draws.of(at);
+            if draws.is_empty() {
+                continue;
+            }
+            let key = self.keys.key(event);
+            let place = self.known.find(key).unwrap_or_else(|| {
+                if self.known.is_full() {
+                    self.known.clear();
+                }
+                self.line.read(event);
+                let row = Row::new(&self.line);
+                self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era: 0, tag: Tag::default() })
+            });
+            self.draw(place, event, draws);
+        }
+    }
+
+    /// Grows the forest on hashed columns alone, without a model around it.
     ///
     /// # Errors
     /// Fewer than two events were seen.
-    pub fn grow(mut self) -> Result<SecondPass, TrainError> {
+    pub fn grow_forest(&self) -> Result<Forest, TrainError> {
         let too_few = TrainError::TooFewEvents { got: self.seen };
         if self.seen < 2 {
             return Err(too_few);
         }
-        self.counts.shrink();
-        let sample = self.slots.pop().unwrap_or_default();
         let sample_size = self.params.max_samples.min(self.seen as usize);
         let trees = self
             .slots
             .par_iter()
+            .take(self.params.n_estimators)
             .enumerate()
             .map(|(tree, slots)| {
                 let rows: Vec<Vec<_>> =
@@ -222,15 +324,30 @@ impl FirstPass {
             })
             .collect();
         let forest = ForestData { n_features: self.spec.n_features, sample_size: sample_size as u32, trees };
-        let Ok(text) = Forest::from_data(forest) else { return Err(too_few) };
+        Forest::from_data(forest).map_err(|_| too_few)
+    }
+
+    /// Grows the forest.
+    ///
+    /// # Errors
+    /// Fewer than two events were seen.
+    pub fn grow(mut self) -> Result<SecondPass, TrainError> {
+        let text = self.grow_forest()?;
+        self.settle();
+        self.counts.shrink();
+        let sample = self.slots.pop().unwrap_or_default();
+        self.slots.clear();
         let tails = tails(&self.counts, &text, &sample);
         Ok(SecondPass {
             core: Core { spec: self.spec, counts: self.counts, text, tails },
             patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
             histogram: Histogram::default(),
             oddest: Vec::new(),
+            known: self.known.into_whole(),
             sample,
-            sample_events: self.sample_events,
+            keys: self.keys,
+            index: Index::default(),
+            scored: Vec::new(),
             contamination: self.params.contamination,
         })
     }
@@ -243,15 +360,34 @@ fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
     }
 }
 
-fn tails(counts: &Counts, text: &Forest, sample: &[Row]) -> [Tail; 3] {
-    let values: Vec<[f64; 3]> = sample
+/// A value of each row, computed once for all clones of one.
+fn of_rows<S: Default, T: Copy + Send>(
+    rows: &[Row],
+    value: impl Fn(&mut S, &Row) -> T + Sync + Send,
+) -> Vec<T> {
+    let mut number_of = hashbrown::HashMap::new();
+    let (mut distinct, mut numbers) = (Vec::new(), Vec::with_capacity(rows.len()));
+    for row in rows {
+        let number = *number_of.entry(row.identity()).or_insert(distinct.len());
+        if number == distinct.len() {
+            distinct.push(row);
+        }
+        numbers.push(number);
+    }
+    let values: Vec<T> = distinct
         .par_iter()
-        .map_init(PathScratch::default, |scratch, row| {
-            let path_sum = text.path_sum(core::text_row(row.view().columns), scratch);
-            let surprisal = core::surprisal(counts, row.view(), 1);
-            [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
-        })
+        .with_min_len(MANY)
+        .map_init(S::default, |scratch, row| value(scratch, row))
         .collect();
+    numbers.into_iter().map(|number| values[number]).collect()
+}
+
+fn tails(counts: &Counts, text: &Forest, sample: &[Row]) -> [Tail; 3] {
+    let values: Vec<[f64; 3]> = of_rows(sample, |scratch: &mut PathScratch, row| {
+        let path_sum = text.path_sum(core::text_row(row.view().columns), scratch);
+        let surprisal = core::surprisal(counts, row.view(), 1);
+        [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
+    });
     std::array::from_fn(|channel| Tail::new(values.iter().map(|row| row[channel]).collect()))
 }
 
@@ -283,9 +419,29 @@ pub struct SecondPass {
     patterns: FrequentPatterns,
     histogram: Histogram,
     oddest: Vec<OddLine>,
+    /// Every line of the first pass, where there were few distinct ones.
+    known: Option<Vec<KnownLine>>,
     sample: Vec<Row>,
-    sample_events: Vec<LogEvent>,
+    keys: Keys,
+    index: Index,
+    scored: Vec<Scored>,
     contamination: Contamination,
+}
+
+/// Score and pattern of a line.
+type Scored = (f64, u64);
+
+/// Training lines of equal features.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// The score of each of them.
+    pub score: f64,
+    /// How many there are.
+    pub lines: u64,
+    /// What [`FirstPass::observe_tagged`] was told of the first of them.
+    pub tag: Tag,
+    /// The first of them, its message cut at 512 bytes, without attributes.
+    pub event: LogEvent,
 }
 
 impl SecondPass {
@@ -294,22 +450,65 @@ impl SecondPass {
     pub fn calibrate(&mut self, events: &[LogEvent]) -> Vec<f64> {
         let mut scores = Vec::with_capacity(events.len());
         for chunk in events.chunks(CHUNK) {
-            let core = &self.core;
-            let scored: Vec<(f64, u64)> = chunk
-                .par_iter()
-                .map_init(<(Line, CoreScratch)>::default, |(line, scratch), event| {
-                    line.read(event);
-                    line.read_columns(event, core.spec);
-                    let channels = core.channels(View::from(&*line), 1, scratch);
-                    (score_of_nats(channels.sum()), line.pattern_key())
-                })
-                .collect();
-            for ((score, pattern), event) in scored.into_iter().zip(chunk) {
-                self.take(score, pattern, event);
+            let numbers = self.score_chunk(chunk);
+            for (number, event) in numbers.into_iter().zip(chunk) {
+                let (score, pattern) = self.scored[number];
+                self.take(score, 1, pattern, || Row::shortened(event));
                 scores.push(score);
             }
         }
         scores
+    }
+
+    /// The numbers of the events' lines in `scored`.
+    fn score_chunk(&mut self, events: &[LogEvent]) -> Vec<usize> {
+        if self.scored.len() + events.len() > MOST_KNOWN {
+            self.index.clear();
+            self.scored.clear();
+        }
+        let mut unknown = Vec::new();
+        let mut numbers = Vec::with_capacity(events.len());
+        for event in events {
+            let key = self.keys.key(event);
+            numbers.push(self.index.find(key).unwrap_or_else(|| {
+                let number = self.scored.len() + unknown.len();
+                self.index.insert(key, number);
+                unknown.push(event);
+                number
+            }));
+        }
+        let core = &self.core;
+        let score = |(line, scratch): &mut (Line, CoreScratch), event: &LogEvent| {
+            line.read(event);
+            line.read_columns(event, core.spec);
+            let channels = core.channels(View::from(&*line), 1, scratch);
+            (score_of_nats(channels.sum()), line.pattern_key())
+        };
+        if unknown.len() < MANY {
+            let mut scratch = Default::default();
+            self.scored.extend(unknown.into_iter().map(|event| score(&mut scratch, event)));
+        } else {
+            let scored = unknown.into_par_iter().with_min_len(MANY).map_init(Default::default, score);
+            self.scored.par_extend(scored);
+        }
+        numbers
+    }
+
+    /// As [`SecondPass::calibrate`] of all events, without them: false, and nothing is done, where they had more
+    /// distinct lines than the first pass remembers (16,384; lines that differ only in numbers and ids count once).
+    /// Calls `each` with them in the order of their first coming.
+    pub fn calibrate_from_memory(&mut self, mut each: impl FnMut(Remembered)) -> bool {
+        let Some(known) = self.known.take() else { return false };
+        let core = &self.core;
+        let rows: Vec<Row> = known.iter().map(|line| line.row.clone()).collect();
+        let scores: Vec<f64> = of_rows(&rows, |scratch: &mut CoreScratch, row| {
+            score_of_nats(core.channels(row.view(), 1, scratch).sum())
+        });
+        for (line, score) in known.into_iter().zip(scores) {
+            self.take(score, line.lines, line.row.view().pattern, || line.row.event());
+            each(Remembered { score, lines: line.lines, tag: line.tag, event: line.row.event() });
+        }
+        true
     }
 
     /// Estimates the distribution from the first pass's uniform sample of at most 32,768 events, for inputs that
@@ -317,17 +516,12 @@ impl SecondPass {
     /// every event).
     pub fn calibrate_from_sample(&mut self) -> f64 {
         let core = &self.core;
-        let scores: Vec<f64> = self
-            .sample
-            .par_iter()
-            .map_init(CoreScratch::default, |scratch, row| {
-                score_of_nats(core.channels(row.view(), 1, scratch).sum())
-            })
-            .collect();
         let sample = std::mem::take(&mut self.sample);
-        let events = std::mem::take(&mut self.sample_events);
-        for ((score, row), event) in scores.into_iter().zip(&sample).zip(&events) {
-            self.take(score, row.view().pattern, event);
+        let scores: Vec<f64> = of_rows(&sample, |scratch: &mut CoreScratch, row| {
+            score_of_nats(core.channels(row.view(), 1, scratch).sum())
+        });
+        for (score, row) in scores.into_iter().zip(&sample) {
+            self.take(score, 1, row.view().pattern, || row.event());
         }
         let (drawn, lines) = (sample.len() as f64, self.core.counts.lines() as f64);
         let share = match self.contamination {
@@ -338,8 +532,8 @@ impl SecondPass {
         (share * (1.0 - share) / drawn.max(1.0) * unseen).sqrt()
     }
 
-    fn take(&mut self, score: f64, pattern: u64, event: &LogEvent) {
-        self.histogram.add(score);
+    fn take(&mut self, score: f64, lines: u64, pattern: u64, event: impl FnOnce() -> LogEvent) {
+        self.histogram.add_lines(score, lines);
         if self.oddest.len() == MOST_ODD && self.oddest.last().is_some_and(|last| last.score >= score) {
             return;
         }
@@ -350,7 +544,7 @@ impl SecondPass {
             self.oddest.remove(known);
         }
         let at = self.oddest.partition_point(|odd| odd.score >= score);
-        self.oddest.insert(at, OddLine { score, event: Row::shortened(event), pattern });
+        self.oddest.insert(at, OddLine { score, event: event(), pattern });
         self.oddest.truncate(MOST_ODD);
     }
 

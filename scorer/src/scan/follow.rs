@@ -11,10 +11,10 @@ use corpus::{Input, Options, Place};
 use engine::decode::csv::CsvHeader;
 use engine::decode::{RecordContext, Rejected};
 use engine::event::{EventTime, LogEvent};
+use engine::terminal::shown;
 
 use super::judge::Judge;
 use super::print::Printer;
-use super::words::shown;
 use crate::source::file::tail::{Step, Tail};
 
 /// How often the file is looked at.

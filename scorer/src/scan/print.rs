@@ -5,12 +5,13 @@ use std::io::{self, Write};
 use corpus::{Oddest, Place};
 use engine::event::{LogEvent, TimeSource};
 use engine::model::{Reason, Scratch};
+use engine::terminal::{shown, thousands};
 use serde::Serialize;
 
 use super::Counts;
 use super::fold::{Kind, fold};
 use super::judge::{Judge, Verdict};
-use super::words::{Colours, marked, odd_words, reasons_in_words, shown, thousands};
+use super::words::{Colours, marked, odd_words, reasons_in_words};
 
 /// Longest text of a line that people are shown, in characters.
 const SHOWN_CHARACTERS: usize = 220;
@@ -165,7 +166,8 @@ fn summary(
     out: &mut impl Write,
 ) -> io::Result<()> {
     let span = counts.span.map_or(String::new(), |(first, last)| format!(", {first} to {last}"));
-    writeln!(out, "{}: {} log lines{span}", name, thousands(counts.events))?;
+    let noun = if counts.events == 1 { "log line" } else { "log lines" };
+    writeln!(out, "{name}: {} {noun}{span}", thousands(counts.events))?;
     let threshold = judge.loaded.threshold.score;
     match counts.anomalies {
         0 => writeln!(out, "no line scores above {threshold:.3}"),

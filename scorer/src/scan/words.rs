@@ -1,7 +1,7 @@
 //! Reasons as sentences, and texts as a terminal can show them.
 
 use engine::model::{Explanation, Reason, ReasonKind};
-use engine::terminal::is_unseen;
+use engine::terminal::{shown, thousands};
 
 /// Escape sequences, or nothing where standard output is no terminal.
 #[derive(Clone, Copy, Debug)]
@@ -33,34 +33,6 @@ impl Colours {
     fn paint(self, code: &str, text: &str) -> String {
         if self.on { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
     }
-}
-
-/// On one line, without what a terminal would act on, at most `most` characters.
-pub fn shown(text: &str, most: usize) -> String {
-    let text = text.trim_matches(|letter: char| letter.is_whitespace() || is_unseen(letter));
-    let mut letters = text.chars().map(|letter| match letter {
-        '\n' => '\u{23ce}',
-        letter if is_unseen(letter) => ' ',
-        letter => letter,
-    });
-    let mut line: String = letters.by_ref().take(most).collect();
-    if letters.next().is_some() {
-        line.push('\u{2026}');
-    }
-    line
-}
-
-/// `1234567` as `1,234,567`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Reasons that bring less than this share of the greatest one are left out of the words.
@@ -274,11 +246,5 @@ mod tests {
         let marked = marked("a cat in concat cat", &["cat", "in"], colours);
         assert_eq!(marked, "a \u{1b}[1;31mcat\u{1b}[0m \u{1b}[1;31min\u{1b}[0m concat cat");
         assert_eq!(super::marked("abc", &["b", ""], colours), "abc");
-    }
-
-    #[test]
-    fn control_characters_never_reach_the_terminal() {
-        assert_eq!(shown("a\u{1b}[2Jb\r\nc\0", 50), "a [2Jb \u{23ce}c");
-        assert_eq!(shown("pay \u{202e}gpj.exe", 50), "pay  gpj.exe");
     }
 }

@@ -54,6 +54,9 @@ impl Civil {
         let at = |days: i64| {
             (days * DAY_S + i64::from(self.second_of_day) - offset) * MICROS_PER_S + i64::from(self.micros)
         };
+        if let (Some(year), Some((month, day))) = (self.year, self.month_day) {
+            return days(year, month, day).map(at);
+        }
         let transport = transport.clamp(*RANGE.start(), *RANGE.end());
         let transport_days = (transport.div_euclid(MICROS_PER_S) + offset).div_euclid(DAY_S);
         let Some((month, day)) = self.month_day else {
@@ -61,9 +64,6 @@ impl Civil {
                 .map(|shift| at(transport_days + shift))
                 .min_by_key(|micros| micros.abs_diff(transport));
         };
-        if let Some(year) = self.year {
-            return days(year, month, day).map(at);
-        }
         let this_year = year_of(transport_days);
         let latest = transport.saturating_add(DAY_S * MICROS_PER_S);
         (this_year - 8..=this_year + 1)

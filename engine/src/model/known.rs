@@ -1,0 +1,135 @@
+//! Lines that training met already, by their key: what was read of one is not read again when it comes again, and
+//! how often it came is kept until it is asked for. Bounded in number; forgetting changes no result.
+
+use hashbrown::HashTable;
+
+use super::row::Row;
+use crate::event::LogEvent;
+use crate::features::{Canonical, KeyMaker, LineKey};
+
+/// Lines that are known at a time; at this number all are forgotten.
+pub const MOST_KNOWN: usize = 1 << 14;
+
+/// Makes a line's key in a buffer of its own.
+#[derive(Debug)]
+pub struct Keys {
+    maker: KeyMaker,
+    canonical: Canonical,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        // Any number does: lines that training is given on purpose could spoil a model in simpler ways.
+        Self { maker: KeyMaker::new(0x150_109), canonical: Canonical::default() }
+    }
+}
+
+impl Keys {
+    /// Lines of equal keys have equal features.
+    pub fn key(&mut self, event: &LogEvent) -> LineKey {
+        self.canonical.read(&event.message);
+        self.maker.key(self.canonical.text(), &event.service, event.level)
+    }
+}
+
+/// Numbers by line key.
+#[derive(Debug, Default)]
+pub struct Index(HashTable<(LineKey, u32)>);
+
+/// The key is a hash already.
+const fn hash(key: LineKey) -> u64 {
+    key.0 as u64
+}
+
+impl Index {
+    /// The number of a key.
+    pub fn find(&self, key: LineKey) -> Option<usize> {
+        self.0.find(hash(key), |(other, _)| *other == key).map(|(_, number)| *number as usize)
+    }
+
+    /// Takes the number of a key that has none.
+    pub fn insert(&mut self, key: LineKey, number: usize) {
+        self.0.insert_unique(hash(key), (key, number as u32), |(key, _)| hash(*key));
+    }
+
+    /// Forgets all.
+    pub fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// A line that is known.
+#[derive(Debug)]
+pub struct KnownLine {
+    /// Its features.
+    pub row: Row,
+    /// How often it came.
+    pub lines: u64,
+    /// How many of these are not in the counts yet.
+    pub pending: u64,
+    /// Keys that are counted were dropped so many times when its own keys were last seen to be there.
+    pub era: u32,
+    /// The caller's numbers of the first of them.
+    pub tag: [u64; 2],
+}
+
+/// The lines that are known, in the order of their first coming.
+#[derive(Debug)]
+pub struct Known {
+    most: usize,
+    index: Index,
+    lines: Vec<KnownLine>,
+    has_forgotten: bool,
+}
+
+impl Known {
+    /// No line yet, and at most `most`, at least 1, at a time.
+    pub fn new(most: usize) -> Self {
+        Self { most, index: Index::default(), lines: Vec::new(), has_forgotten: false }
+    }
+
+    /// Where the line with this key is.
+    pub fn find(&self, key: LineKey) -> Option<usize> {
+        self.index.find(key)
+    }
+
+    /// Takes a line that is not known and says where it is.
+    pub fn insert(&mut self, key: LineKey, line: KnownLine) -> usize {
+        let at = self.lines.len();
+        self.index.insert(key, at);
+        self.lines.push(line);
+        at
+    }
+
+    /// Whether one more line is one too many.
+    pub fn is_full(&self) -> bool {
+        self.lines.len() >= self.most
+    }
+
+    /// Forgets all lines.
+    pub fn clear(&mut self) {
+        self.index.clear();
+        self.lines.clear();
+        self.has_forgotten = true;
+    }
+
+    /// Whether no line was ever forgotten.
+    pub const fn is_whole(&self) -> bool {
+        !self.has_forgotten
+    }
+
+    /// The line at a place that [`Known::find`] or [`Known::insert`] gave.
+    pub fn at(&mut self, place: usize) -> &mut KnownLine {
+        &mut self.lines[place]
+    }
+
+    /// All lines.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut KnownLine> {
+        self.lines.iter_mut()
+    }
+
+    /// The lines, where none was ever forgotten.
+    pub fn into_whole(self) -> Option<Vec<KnownLine>> {
+        self.is_whole().then_some(self.lines)
+    }
+}
