@@ -8,13 +8,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use ::kafka::explain;
 use ::kafka::rdkafka::ClientConfig;
 use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+use ::kafka::{ClientSettings, explain};
 
 use crate::EXIT_ERROR;
 use crate::config::{Flags, Input, Place, Settings};
 use crate::live::{LiveModel, ModelFile};
+use crate::state;
 
 /// Longest wait for a broker's answer.
 const BROKER_WAIT: Duration = Duration::from_secs(10);
@@ -79,6 +80,7 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
     findings.add(Verdict::Ok, "settings", format!("{given} given, the others are defaults"));
     check_model(&settings, &mut findings);
     check_files(&settings, &mut findings);
+    check_learning(&settings, &mut findings);
     if args.online && settings.kafka.in_use {
         check_brokers(&settings, &mut findings);
     } else if args.online {
@@ -171,6 +173,35 @@ fn check_files(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// What is learnt, and whether it is kept.
+fn check_learning(settings: &Settings, findings: &mut Findings) {
+    let learn = &settings.learn;
+    let Some(online) = &learn.online else {
+        return findings.add(Verdict::Ok, "learning", "off: scores depend on the model alone");
+    };
+    let found = format!(
+        "online counts, taking effect every {} lines of a service; a line of ERROR and above counts {}",
+        online.step, online.severe_weight
+    );
+    findings.add(Verdict::Ok, "learning", found);
+    for input in &settings.inputs {
+        let (kept, where_to) = match input {
+            Input::Kafka => {
+                (learn.topic.is_some(), format!("STATE_TOPIC {}", learn.topic.as_deref().unwrap_or("")))
+            }
+            _ => (settings.state_dir.is_some(), "STATE_DIR".to_owned()),
+        };
+        let what = format!("what is learnt of {input}");
+        if kept {
+            let every = learn.interval.as_millis();
+            findings.add(Verdict::Ok, what, format!("kept in {where_to} every {every} ms"));
+        } else {
+            let name = where_to.split(' ').next().unwrap_or_default();
+            findings.add(Verdict::Warning, what, format!("is lost at a restart: {name} is not set"));
+        }
+    }
+}
+
 /// Whether files can be made in a folder, or the folder itself in the nearest one that is there.
 fn can_write(folder: &Path) -> Result<String, String> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
@@ -181,6 +212,12 @@ fn can_write(folder: &Path) -> Result<String, String> {
         Ok(_) => Ok(format!("{} can be written", folder.display())),
         Err(error) => Err(format!("{}: {error}", there.display())),
     }
+}
+
+/// The setting of a topic that must keep the last record of each key for ever.
+fn cleanup_policy(client: &ClientSettings, topic: &str) -> Result<String, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| error.to_string())?.block_on(state::cleanup_policy(client, topic))
 }
 
 fn check_brokers(settings: &Settings, findings: &mut Findings) {
@@ -216,6 +253,24 @@ fn check_brokers(settings: &Settings, findings: &mut Findings) {
                 format!("LOG_TOPIC {topic}"),
                 found.ok_or_else(|| "does not exist: create it, or change LOG_TOPIC".to_owned()),
             );
+        }
+    }
+    let learns = settings.learn.is_on() && settings.inputs.contains(&Input::Kafka);
+    if let Some(topic) = settings.learn.topic.as_ref().filter(|_| learns) {
+        let what = format!("STATE_TOPIC {topic}");
+        match partitions(topic) {
+            None => findings.add(Verdict::Ok, what, "does not exist yet: it is made at the start"),
+            Some(count) => {
+                let policy = cleanup_policy(client, topic);
+                let verdict = match policy.as_deref() {
+                    Ok(policy) if !policy.contains("compact") => Verdict::Failed,
+                    Ok(_) => Verdict::Ok,
+                    Err(_) => Verdict::Warning,
+                };
+                let policy = policy.unwrap_or_else(|why| format!("is not known: {why}"));
+                let advice = if verdict == Verdict::Failed { "; it must be compact" } else { "" };
+                findings.add(verdict, what, format!("{count} partitions, cleanup.policy {policy}{advice}"));
+            }
         }
     }
     let outputs = [

@@ -16,6 +16,7 @@ mod scan;
 mod serve;
 mod sink;
 mod source;
+mod state;
 
 use std::process::ExitCode;
 

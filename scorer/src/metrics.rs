@@ -1,6 +1,7 @@
 //! Counters and gauges of the process, and what makes it ready and live. Counts only; decides nothing.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -41,10 +42,17 @@ pub struct ModelLabel {
     pub digest: String,
 }
 
+/// A stream that something is learnt of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StreamLabel {
+    /// Topic and partition, or the input's name.
+    pub stream: String,
+}
+
 /// What became of a kind of thing, as `ok` or `failed`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ResultLabel {
-    /// `ok` or `failed`.
+    /// `ok`, `failed`, or what else the metric names.
     pub result: &'static str,
 }
 
@@ -76,6 +84,16 @@ pub struct Metrics {
     pub model_loads: Family<ResultLabel, Counter>,
     /// The model in use: 1 at its digest.
     pub model_in_use: Family<ModelLabel, Gauge>,
+    /// Snapshots of what is learnt, by result.
+    pub state_snapshots: Family<ResultLabel, Counter>,
+    /// Bytes of the last snapshot of a stream.
+    pub state_snapshot_bytes: Family<StreamLabel, Gauge>,
+    /// Seconds since the last durable snapshot of a stream, 0 where it holds everything.
+    pub state_snapshot_age_seconds: Family<StreamLabel, Gauge<f64, AtomicU64>>,
+    /// Streams that began, by what became of their snapshots: `ok`, `damaged`, `refused`.
+    pub state_restores: Family<ResultLabel, Counter>,
+    /// Time that a restored snapshot took, in seconds.
+    pub state_restore_seconds: Histogram,
 }
 
 impl Default for Metrics {
@@ -96,6 +114,11 @@ impl Default for Metrics {
             rebalances: Counter::default(),
             model_loads: Family::default(),
             model_in_use: Family::default(),
+            state_snapshots: Family::default(),
+            state_snapshot_bytes: Family::default(),
+            state_snapshot_age_seconds: Family::default(),
+            state_restores: Family::default(),
+            state_restore_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
@@ -136,11 +159,43 @@ impl Default for Metrics {
             "1 at the digest of the model in use",
             metrics.model_in_use.clone(),
         );
+        metrics.register_state(&mut registry);
         Self { registry: Arc::new(registry), ..metrics }
     }
 }
 
 impl Metrics {
+    fn register_state(&self, registry: &mut Registry) {
+        registry.register(
+            "state_snapshots",
+            "Snapshots of what is learnt while running",
+            self.state_snapshots.clone(),
+        );
+        registry.register_with_unit(
+            "state_snapshot",
+            "Size of the last snapshot of a stream",
+            Unit::Bytes,
+            self.state_snapshot_bytes.clone(),
+        );
+        registry.register_with_unit(
+            "state_snapshot_age",
+            "Since the last durable snapshot of a stream; 0 where it holds everything",
+            Unit::Seconds,
+            self.state_snapshot_age_seconds.clone(),
+        );
+        registry.register(
+            "state_restores",
+            "Snapshots that were restored (ok), damaged, or refused by their source",
+            self.state_restores.clone(),
+        );
+        registry.register_with_unit(
+            "state_restore",
+            "From the beginning of a stream to what was learnt being restored",
+            Unit::Seconds,
+            self.state_restore_seconds.clone(),
+        );
+    }
+
     /// All metrics in the OpenMetrics text format.
     pub fn render(&self) -> String {
         let mut out = String::new();

@@ -25,6 +25,7 @@ use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::record::{Ack, Batch, Body, Intake, Outcome, Record};
 use crate::remember::{self, Told};
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
+use crate::state::{self, Keeper, Learned, Learning};
 
 /// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
 const INTAKE_BATCHES: usize = 2;
@@ -55,6 +56,8 @@ pub struct Parts {
     pub health: Health,
     /// Findings as they happen.
     pub feed: AnomalyFeed,
+    /// What is learnt.
+    pub keeper: Keeper,
 }
 
 /// Starts the pipeline's threads.
@@ -163,8 +166,11 @@ impl Scoring {
             let arrived = Instant::now();
             let Some(loaded) = runtime.block_on(self.model()) else { return };
             self.parts.metrics.batches_in_flight.inc();
-            let (outgoing, outcome) = self.score(&batch.records, &loaded);
-            if scored.send(Work { outgoing, outcome, ack: batch.ack, arrived }).is_err() {
+            let keeper = self.parts.keeper.clone();
+            let mut learning = keeper.begin(&batch.cuts, loaded.model.digest());
+            let (outgoing, outcome) = self.score(&batch.records, &loaded, &mut learning);
+            let ack = learning.finish(batch.ack);
+            if scored.send(Work { outgoing, outcome, ack, arrived }).is_err() {
                 return;
             }
         }
@@ -190,16 +196,29 @@ impl Scoring {
     }
 
     /// Everything that follows from a batch, in the order of its records.
-    fn score(&mut self, records: &[Record], loaded: &Loaded) -> (Vec<Outgoing>, Outcome) {
+    fn score(
+        &mut self,
+        records: &[Record],
+        loaded: &Loaded,
+        learning: &mut Learning<'_>,
+    ) -> (Vec<Outgoing>, Outcome) {
         let mut outgoing = Vec::new();
         let mut outcome = Outcome::default();
         for record in records {
+            let mut learned = match learning.of(&record.origin) {
+                state::Scoring::Plain => None,
+                state::Scoring::Learned(learned) => Some(learned),
+                state::Scoring::Skip => continue,
+            };
             let mut events = std::mem::take(&mut self.events);
             match self.decode(record, &mut events) {
                 Ok(()) => {
                     for (index, event) in events.iter().enumerate() {
                         outcome.scored += 1;
-                        outgoing.extend(self.judge(record, index, event, loaded));
+                        outgoing.extend(self.judge(record, index, event, loaded, learned.as_deref()));
+                        if let Some(learned) = &mut learned {
+                            learned.learn(&loaded.model, event, &mut self.scratch);
+                        }
                     }
                 }
                 Err(rejected) => {
@@ -223,12 +242,19 @@ impl Scoring {
         index: usize,
         event: &LogEvent,
         loaded: &Loaded,
+        learned: Option<&Learned>,
     ) -> Option<Outgoing> {
-        let score = loaded.model.score(event, &mut self.scratch);
+        let score = match learned {
+            Some(learned) => learned.score(&loaded.model, event, &mut self.scratch),
+            None => loaded.model.score(event, &mut self.scratch),
+        };
         if score.score <= loaded.threshold.score {
             return None;
         }
-        let explanation = loaded.model.explain(event, &mut self.scratch);
+        let explanation = match learned {
+            Some(learned) => learned.explain(&loaded.model, event, &mut self.scratch),
+            None => loaded.model.explain(event, &mut self.scratch),
+        };
         let limit = self.parts.settings.output.message_bytes;
         let id = record.finding_id(ODD_LINE, u32::try_from(index).unwrap_or(u32::MAX));
         let anomaly = AnomalyRecord::odd_line(id, record, event, score, explanation, loaded, limit);

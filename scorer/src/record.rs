@@ -8,6 +8,8 @@ use engine::event::{EventTime, LogEvent};
 use engine::id::{Coordinates, FindingId};
 use tokio::sync::mpsc;
 
+use crate::state::Cut;
+
 /// Where a record came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -145,6 +147,8 @@ pub type Ack = Box<dyn FnOnce(Outcome) + Send>;
 pub struct Batch {
     /// Records in the order of their source.
     pub records: Vec<Record>,
+    /// How far the streams of the records go in it; empty where nothing learns.
+    pub cuts: Vec<Cut>,
     /// The one arrow back.
     pub ack: Ack,
 }

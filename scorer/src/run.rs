@@ -19,6 +19,7 @@ use crate::pipeline::{self, Pipeline};
 use crate::record::Intake;
 use crate::serve::{self, Servers};
 use crate::source::{self, Running};
+use crate::state::Keeper;
 
 /// Arguments of `scorer run`.
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,8 @@ pub struct App {
     pub health: Health,
     /// Findings as they happen.
     pub feed: AnomalyFeed,
+    /// What is learnt.
+    pub keeper: Keeper,
     /// Where batches go in.
     pub intake: Intake,
     /// Cancelled when the process is to stop.
@@ -53,7 +56,7 @@ impl App {
     /// Makes the rooms and starts the pipeline; nothing is read yet. `model_file` feeds `model`, where there is one.
     ///
     /// # Errors
-    /// A sink cannot be made from the settings.
+    /// A sink or the store of what is learnt cannot be made from the settings.
     pub fn assemble(settings: Settings, runtime: Handle) -> anyhow::Result<(Self, Pipeline)> {
         let model = LiveModel::default();
         let metrics = Metrics::default();
@@ -62,15 +65,21 @@ impl App {
             loads.get_or_create(&ResultLabel { result: if ok { "ok" } else { "failed" } }).inc();
         });
         let model_file = ModelFile::new(model.clone(), settings.model.clone(), on_attempt);
+        let health = Health::default();
+        let keeper = Keeper::start(&settings, &metrics, &health, runtime.clone())?;
         let parts = pipeline::Parts {
             settings: Arc::new(settings),
             model,
             metrics,
-            health: Health::default(),
+            health,
             feed: AnomalyFeed::default(),
+            keeper,
         };
+        if parts.settings.serve.grpc.is_some() {
+            parts.keeper.open_pushed().map_err(anyhow::Error::msg)?;
+        }
         let (intake, pipeline) = pipeline::start(&parts, runtime)?;
-        let pipeline::Parts { settings, model, metrics, health, feed } = parts;
+        let pipeline::Parts { settings, model, metrics, health, feed, keeper } = parts;
         let app = Self {
             settings,
             model,
@@ -78,6 +87,7 @@ impl App {
             metrics,
             health,
             feed,
+            keeper,
             intake,
             stop: CancellationToken::new(),
         };
@@ -197,6 +207,11 @@ impl App {
             }
             // First the pipeline: calls in flight wait for it, and peers that only hold a connection do not.
             pipeline.close().await;
+            let keeper = self.keeper.clone();
+            let pushed = tokio::task::spawn_blocking(move || keeper.flush_pushed(deadline)).await;
+            if !matches!(pushed, Ok(true)) {
+                tracing::warn!("what was learnt last of pushed lines could not be kept");
+            }
             // Half of what is left: ending the grace must not look like running out of time.
             let left = deadline.saturating_duration_since(Instant::now());
             servers.stopped(SERVERS_GRACE.min(left / 2)).await

@@ -19,6 +19,8 @@ use engine::model::Contamination;
 use engine::redact::Redactor;
 pub use written::{Flags, Place, Reading, Subset};
 
+use crate::state::LearnSettings;
+
 /// A setting that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistake {
@@ -251,8 +253,10 @@ pub struct Settings {
     pub output: OutputSettings,
     /// Servers.
     pub serve: ServeSettings,
-    /// Where file positions are kept.
+    /// Where file positions, and what is learnt of inputs other than Kafka, are kept.
     pub state_dir: Option<PathBuf>,
+    /// What is learnt while running.
+    pub learn: LearnSettings,
     /// Longest time of a graceful stop.
     pub shutdown_timeout: Duration,
     /// How long the lag may grow without any progress before the process counts as hung.

@@ -14,6 +14,8 @@ pub enum Group {
     Decode,
     /// Model and threshold.
     Model,
+    /// What is learnt while running.
+    Learn,
     /// Where anomalies and dead letters go.
     Output,
     /// HTTP and gRPC servers.
@@ -24,8 +26,16 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the documentation.
-    pub const ALL: [Self; 7] =
-        [Self::Input, Self::Kafka, Self::Decode, Self::Model, Self::Output, Self::Serve, Self::Process];
+    pub const ALL: [Self; 8] = [
+        Self::Input,
+        Self::Kafka,
+        Self::Decode,
+        Self::Model,
+        Self::Learn,
+        Self::Output,
+        Self::Serve,
+        Self::Process,
+    ];
 
     /// The heading.
     pub const fn title(self) -> &'static str {
@@ -34,6 +44,7 @@ impl Group {
             Self::Kafka => "Kafka",
             Self::Decode => "Reading records",
             Self::Model => "Model",
+            Self::Learn => "Learning while running",
             Self::Output => "Output",
             Self::Serve => "Servers",
             Self::Process => "Process",
@@ -111,7 +122,7 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Input, "FILE_SERVICES", "", "a comma list of patterns such as `audit/*.json`, `logs/{service}/*.log`, `*.out=batch`", "Takes the service from a followed file's path where a record names none: what stands at `{service}`, behind `=`, or else the last folder of the pattern."),
     Setting::new(Group::Input, "FILE_START", "beginning", "`beginning` or `end`", "Where a file that was never read before is read from at the start; files that appear later are read from their beginning."),
     Setting::new(Group::Input, "FILE_POLL_MS", "200", "10 to 60000 ms", "How often followed files are looked at."),
-    Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept; unset: files are read from FILE_START at each start."),
+    Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept, and what is learnt of inputs other than Kafka; unset: files are read from FILE_START at each start, and what was learnt is lost."),
     Setting::new(Group::Kafka, "KAFKA_BOOTSTRAP_SERVERS", "localhost:9092", "a comma list of host:port", "Kafka brokers to start from."),
     Setting::new(Group::Kafka, "KAFKA_GROUP_ID", "isolog-scorer", "1 to 255 characters", "Consumer group; scorers of one group share the partitions."),
     Setting::new(Group::Kafka, "KAFKA_AUTO_OFFSET_RESET", "earliest", "`earliest` or `latest`", "Where a group without a committed offset begins."),
@@ -144,6 +155,12 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Model, "CONTAMINATION", "", "a share above 0, at most 0.5, or `auto`", "Share of the training lines to call anomalous; `auto` takes the threshold from the tail of the scores; unset: what the model was trained with."),
     Setting::new(Group::Model, "ANOMALY_SCORE_THRESHOLD", "", "0 to 1", "Lines that score above it are anomalies; wins over CONTAMINATION."),
     Setting::new(Group::Model, "SCORE_TABLE_LINES", "65536", "0 to 4194304 lines", "Recent lines, numbers and identifiers forgotten, whose scores each scoring thread remembers (64 bytes each); 0 for none. Scores are the same."),
+    Setting::new(Group::Learn, "ONLINE_COUNTS", "false", "`true` or `false`", "Words that recur since the training become usual, per service.").switch(),
+    Setting::new(Group::Learn, "ONLINE_STEP_LINES", "1000", "1 to 1000000 lines", "Lines of a service after which what they held takes effect."),
+    Setting::new(Group::Learn, "ONLINE_SEVERE_WEIGHT", "0.05", "0 to 1", "What a line of level ERROR or FATAL counts against another one, so that a recurring fault does not become usual."),
+    Setting::new(Group::Learn, "MAX_SERVICES", "10000", "1 to 100000", "Services of one partition or input that are learnt apart; those beyond share one place."),
+    Setting::new(Group::Learn, "SNAPSHOT_INTERVAL_MS", "5000", "100 to 600000 ms", "How often what was learnt is written, with the positions that it stands at; where something learns, positions are committed with it."),
+    Setting::new(Group::Learn, "STATE_TOPIC", "isolog_state", "a topic name, or empty for off", "Compacted topic that keeps what was learnt of Kafka's partitions, made where it is missing; off: it is lost at a restart and a rebalance."),
     Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
     Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 65536 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),

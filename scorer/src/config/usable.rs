@@ -10,7 +10,7 @@ use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
 use engine::decode::{DecodeSettings, Decoder, FieldNames, UserPattern};
 use engine::event::Limits;
-use engine::model::Contamination;
+use engine::model::{Contamination, OnlineSettings};
 use engine::redact::{Pattern, Redactor};
 
 use super::written::{Value, Written};
@@ -18,6 +18,7 @@ use super::{
     BatchSettings, FileSettings, Input, KafkaSettings, LogFormat, LogSettings, Mistake, ModelSettings,
     OutputSettings, Place, Secret, ServeSettings, Settings, Start, TlsFiles, table,
 };
+use crate::state::LearnSettings;
 
 /// Checks all settings; `None` only together with mistakes.
 pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings> {
@@ -52,6 +53,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         output: reader.output()?,
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
+        learn: reader.learn()?,
         shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
         stall_timeout: Duration::from_secs(reader.number("STALL_TIMEOUT_S", 10..=86_400)?),
         log: reader.log()?,
@@ -351,6 +353,20 @@ impl Reader<'_> {
             contamination,
             score_threshold,
             table_lines: self.number("SCORE_TABLE_LINES", 0..=1 << 22)?,
+        })
+    }
+
+    fn learn(&mut self) -> Option<LearnSettings> {
+        let on = self.switch("ONLINE_COUNTS")?;
+        let online = OnlineSettings {
+            step: self.number("ONLINE_STEP_LINES", 1..=1_000_000)?,
+            severe_weight: self.number("ONLINE_SEVERE_WEIGHT", 0.0..=1.0)?,
+            services: self.number("MAX_SERVICES", 1..=100_000)?,
+        };
+        Some(LearnSettings {
+            online: on.then_some(online),
+            interval: self.millis("SNAPSHOT_INTERVAL_MS", 100..=600_000)?,
+            topic: self.topic("STATE_TOPIC"),
         })
     }
 

@@ -111,7 +111,7 @@ impl Stream {
             }
             let open = open.clone();
             let ack = Box::new(move |_| drop(open));
-            if app.intake.blocking_send(Batch { records, ack }).is_err() {
+            if app.intake.blocking_send(Batch { records, cuts: Vec::new(), ack }).is_err() {
                 return Ok(());
             }
         }

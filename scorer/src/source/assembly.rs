@@ -4,6 +4,7 @@
 mod joining;
 
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -11,6 +12,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::positions::{Mark, Shared};
 use crate::config::{BatchSettings, Settings};
 use crate::record::{Batch, Intake, Record};
+use crate::state::{Cut, Place, Stream};
 use joining::{Joining, Line};
 
 /// The batch that is being filled, and the one that waits for room.
@@ -25,7 +27,11 @@ pub struct Assembly<K> {
     joining: Option<Joining<K>>,
     since: Option<Instant>,
     waiting: Option<Batch>,
+    naming: Option<Naming<K>>,
 }
+
+/// Names what is learnt of a key: the stream and its member.
+type Naming<K> = Box<dyn Fn(&K) -> (Stream, Arc<str>) + Send>;
 
 /// The pipeline has ended; nothing can be handed in any more.
 #[derive(Debug)]
@@ -44,6 +50,26 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
             read: Vec::new(),
             since: None,
             waiting: None,
+            naming: None,
+        }
+    }
+
+    /// Batches tell how far they go in each stream, because something is learnt of them.
+    pub fn with_cuts(mut self, naming: impl Fn(&K) -> (Stream, Arc<str>) + Send + 'static) -> Self {
+        self.naming = Some(Box::new(naming));
+        self
+    }
+
+    /// Passes over a line that is in what was learnt, and so were its findings delivered.
+    pub fn pass_over(&mut self, mark: Mark<K>, now: Instant) {
+        self.note(mark);
+        self.since.get_or_insert(now);
+    }
+
+    fn note(&mut self, mark: Mark<K>) {
+        match self.read.iter_mut().find(|read| read.key == mark.key) {
+            Some(read) => *read = mark,
+            None => self.read.push(mark),
         }
     }
 
@@ -57,10 +83,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         record: Record,
         now: Instant,
     ) {
-        match self.read.iter_mut().find(|read| read.key == mark.key) {
-            Some(read) => *read = mark.clone(),
-            None => self.read.push(mark.clone()),
-        }
+        self.note(mark.clone());
         match self.joining.take() {
             None => self.add(record, mark, now),
             Some(mut joining) => {
@@ -126,7 +149,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         if self.waiting.is_some() {
             return self.retry().map(drop);
         }
-        let marks = self.take_marks();
+        let (marks, cuts) = self.take_marks();
         let current = |mark: &Mark<K>| self.positions.generation(&mark.key) == Some(mark.generation);
         let records = std::mem::take(&mut self.records);
         let records: Vec<Record> =
@@ -137,17 +160,31 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
             return Ok(());
         }
         let ack = self.positions.sent(marks);
-        self.waiting = Some(Batch { records, ack });
+        self.waiting = Some(Batch { records, cuts, ack });
         self.retry().map(drop)
     }
 
     /// How far each stream may move once the batch is delivered: not over a record that still waits for its end.
-    fn take_marks(&mut self) -> Vec<Mark<K>> {
+    fn take_marks(&mut self) -> (Vec<Mark<K>>, Vec<Cut>) {
         let mut marks = self.read.clone();
         marks.retain(|mark| self.positions.generation(&mark.key) == Some(mark.generation));
+        let mut cuts = Vec::new();
         for mark in &mut marks {
+            let read_to = mark.end;
             if let Some(start) = self.joining.as_ref().and_then(|joining| joining.first_waiting(mark)) {
                 mark.end = mark.end.min(start);
+            }
+            if let Some(naming) = &self.naming {
+                let waiting =
+                    self.joining.as_ref().map_or_else(Vec::new, |joining| joining.waiting_lines(mark));
+                let place = Place { end: mark.end, ahead: between(&waiting, mark.end, read_to) };
+                let (stream, member) = naming(&mark.key);
+                // Members of an input have generations of their own; the input as a whole is never given away.
+                let generation = match stream {
+                    Stream::Partition(..) => mark.generation,
+                    Stream::Input(_) => 0,
+                };
+                cuts.push(Cut { stream, generation, member, place });
             }
         }
         // A stream without a line in waiting is not named again until something of it is read.
@@ -155,7 +192,7 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
             self.joining.as_ref().is_some_and(|joining| joining.first_waiting(mark).is_some())
         };
         self.read.retain(waiting);
-        marks
+        (marks, cuts)
     }
 
     /// Tries again to hand over the batch that waits; `true` when none waits any more.
@@ -182,6 +219,19 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         self.bytes = 0;
         self.since = None;
     }
+}
+
+/// What of `from..to` lies outside of `lines`, which ascend.
+fn between(lines: &[(u64, u64)], from: u64, to: u64) -> Vec<(u64, u64)> {
+    let mut at = from;
+    let mut pieces = Vec::new();
+    for (start, end) in lines.iter().copied().chain([(to, to)]) {
+        if at < start {
+            pieces.push((at, start));
+        }
+        at = at.max(end);
+    }
+    pieces
 }
 
 #[cfg(test)]
@@ -219,11 +269,16 @@ mod tests {
                 read: Vec::new(),
                 since: None,
                 waiting: None,
+                naming: Some(Box::new(|key| (Stream::input(key), "".into()))),
             };
             Self { assembly, batches, positions, start: Instant::now(), read: 0 }
         }
 
         fn push(&mut self, text: &'static str) {
+            self.push_from("p", text);
+        }
+
+        fn push_from(&mut self, source: &str, text: &'static str) {
             self.read += 1;
             let record = Record {
                 origin: Origin::Stdin { line: self.read },
@@ -233,7 +288,7 @@ mod tests {
             };
             let generation = self.positions.generation(&"p").unwrap_or_default();
             let mark = Mark { key: "p", generation, end: self.read };
-            self.assembly.push(&|| "p".to_owned(), self.read - 1, mark, record, self.start);
+            self.assembly.push(&|| source.to_owned(), self.read - 1, mark, record, self.start);
         }
 
         /// Hands over, acknowledges, and tells the records' texts.
@@ -267,6 +322,28 @@ mod tests {
         rig.assembly.tick(rig.start + Duration::from_secs(2));
         assert_eq!(rig.deliver(), ["2026-01-05T12:00:00Z ERROR boom\n    at a.b.C(C.java:1)"]);
         assert_eq!(rig.positions.position(&"p"), Some(3));
+    }
+
+    #[test]
+    fn a_cut_names_what_came_while_an_earlier_line_waits() {
+        let mut rig = Rig::new(10);
+        let cut = |rig: &mut Rig| {
+            rig.assembly.hand_over().unwrap();
+            let batch = rig.batches.try_recv().unwrap();
+            let Cut { place, .. } = batch.cuts.into_iter().next().unwrap();
+            (place.end, place.ahead)
+        };
+        rig.push("{}");
+        rig.push("2026-01-05T12:00:00Z ERROR boom");
+        rig.push("    at a.b.C(C.java:1)");
+        assert_eq!(cut(&mut rig), (1, vec![]));
+        rig.push_from("other", "{}");
+        rig.push_from("other", "{}");
+        rig.push("    at a.b.D(D.java:2)");
+        rig.push_from("other", "{}");
+        assert_eq!(cut(&mut rig), (1, vec![(3, 5), (6, 7)]));
+        rig.assembly.tick(rig.start + Duration::from_secs(2));
+        assert_eq!(cut(&mut rig), (7, vec![]));
     }
 
     #[test]

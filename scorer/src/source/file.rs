@@ -4,7 +4,7 @@
 mod checkpoint;
 pub mod tail;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
 use crate::config::Start;
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
-use checkpoint::Checkpoint;
+use crate::state::{Place, Places, Stream};
+use checkpoint::{Checkpoint, Entry};
 use tail::{Step, Tail};
 
 /// How often new files are looked for.
@@ -39,8 +40,18 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
         tracing::info!("STATE_DIR is not set: {name} is read from FILE_START again at the next start");
     }
     let positions = Shared::default();
+    let stream = Stream::input(&name);
+    let restored = open_stream(app, &stream, &positions).map_err(anyhow::Error::msg)?;
+    let mut assembly = Assembly::new(&app.settings, app.intake.clone(), positions.clone());
+    if app.keeper.learns() {
+        let stream = stream.clone();
+        assembly = assembly.with_cuts(move |key: &Arc<str>| (stream.clone(), Arc::clone(key)));
+    }
     let follower = Follower {
-        assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
+        assembly,
+        stream,
+        restored,
+        ahead: HashMap::new(),
         app: app.clone(),
         name: name.clone(),
         finder,
@@ -53,6 +64,22 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
     };
     app.health.not_ready(&name, "not yet opened");
     spawn(name, move || follower.run())
+}
+
+/// Restores what was learnt of the input, and tells where its files stand in that.
+fn open_stream(app: &App, stream: &Stream, positions: &Shared<Arc<str>>) -> Result<Places, String> {
+    if app.keeper.keeps(stream) {
+        positions.hold();
+    }
+    let positions = positions.clone();
+    let on_durable = Arc::new(move |member: &str, end| {
+        let key: Arc<str> = member.into();
+        if let Some(generation) = positions.generation(&key) {
+            positions.durable(&key, generation, end);
+        }
+    });
+    let opened = app.keeper.open(stream, 0, on_durable, &|_| Ok(()), &|| app.stop.is_cancelled())?;
+    Ok(opened.places)
 }
 
 /// Finds the files of a pattern.
@@ -101,6 +128,12 @@ struct Follower {
     checkpoint: Option<Checkpoint>,
     positions: Shared<Arc<str>>,
     assembly: Assembly<Arc<str>>,
+    /// What is learnt of this input.
+    stream: Stream,
+    /// Where its files stood in the snapshot that was restored; those that were opened are taken out.
+    restored: Places,
+    /// Places of opened files behind which some lines are learnt already.
+    ahead: HashMap<Arc<str>, Place>,
     tails: Vec<Tail>,
     /// Paths that could not be opened and were told of.
     refused: HashSet<PathBuf>,
@@ -137,6 +170,7 @@ impl Follower {
             moved |= self.read(index)?;
         }
         let (positions, assembly) = (&self.positions, &self.assembly);
+        let (keeper, stream, ahead) = (&self.app.keeper, &self.stream, &mut self.ahead);
         self.tails.retain(|tail| {
             let over = tail.is_over(GONE_AFTER)
                 && !assembly.holds(&tail.key())
@@ -144,6 +178,8 @@ impl Follower {
             if over {
                 tracing::info!(path = %tail.path(), "a file that was rotated away is read to its end");
                 positions.revoke(&tail.key());
+                keeper.forget(stream, &tail.key());
+                ahead.remove(&tail.key());
             }
             !over
         });
@@ -176,6 +212,10 @@ impl Follower {
             };
             let Some(generation) = self.positions.generation(&key) else { break };
             let mark = Mark { key: Arc::clone(&key), generation, end: line.end };
+            if self.ahead.get(&key).is_some_and(|place| place.holds(line.start)) {
+                self.assembly.pass_over(mark, Instant::now());
+                continue;
+            }
             self.assembly.push(&|| key.to_string(), line.start, mark, record, Instant::now());
             if self.assembly.due(Instant::now()) {
                 self.hand_over()?;
@@ -228,7 +268,27 @@ impl Follower {
                 }
             }
         }
-        self.first_look = false;
+        if std::mem::take(&mut self.first_look) {
+            // What is not there any more will not be read again.
+            for member in std::mem::take(&mut self.restored).into_keys() {
+                self.app.keeper.forget(&self.stream, &member);
+            }
+        }
+    }
+
+    /// Where a file is read on: what was learnt of it decides, then what was delivered of it.
+    fn stored(&self, identity: &str) -> Option<Entry> {
+        let kept = self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.find(identity)).cloned();
+        let of_file =
+            |(member, place): (&String, &Place)| Some((tail::epoch_of(member, identity)?, place.end));
+        let learnt = self.restored.iter().filter_map(of_file).max();
+        match (kept, learnt) {
+            (Some(kept), Some((epoch, position))) if kept.epoch == epoch => Some(Entry { position, ..kept }),
+            (kept, Some((epoch, position))) if kept.as_ref().is_none_or(|kept| kept.epoch < epoch) => {
+                Some(Entry::without_head(identity, epoch, position))
+            }
+            (kept, _) => kept,
+        }
     }
 
     fn open(&mut self, path: &Path) -> std::io::Result<()> {
@@ -236,13 +296,16 @@ impl Follower {
         if self.tails.iter().any(|tail| tail.is(&identity)) {
             return Ok(());
         }
-        let stored = self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.find(&identity));
+        let stored = self.stored(&identity);
         let from_end = self.first_look && self.app.settings.file.start == Start::End;
         let limit = self.app.settings.decode.limits.max_line_bytes;
         let service = self.service_of(path);
-        let tail = Tail::open(path, stored, from_end, limit, service)?;
+        let tail = Tail::open(path, stored.as_ref(), from_end, limit, service)?;
         tracing::info!(path = %path.display(), position = tail.position(), "following a file");
         self.positions.assign(tail.key());
+        if let Some(place) = self.restored.remove(&*tail.key()).filter(|place| !place.ahead.is_empty()) {
+            self.ahead.insert(tail.key(), place);
+        }
         self.tails.push(tail);
         Ok(())
     }
@@ -284,6 +347,9 @@ impl Follower {
             if (handed_over && self.positions.idle(LOOK)) || Instant::now() >= deadline {
                 break;
             }
+        }
+        if !self.app.keeper.flush(std::slice::from_ref(&self.stream), deadline) {
+            tracing::warn!("{}: what was learnt last could not be kept; its lines are read again", self.name);
         }
         self.saved_at = Instant::now() - SAVE_EVERY;
         self.save();

@@ -23,6 +23,7 @@ use super::{DRAIN_SHARE, LOOK, Running, spawn, watchdog};
 use crate::config::KafkaSettings;
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
+use crate::state::Stream;
 use context::GroupContext;
 
 /// A topic's partition.
@@ -47,20 +48,23 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
     let config = consumer_config(settings);
     let positions = Shared::default();
     app.health.not_ready(PART, format!("not yet connected to {}", settings.client.bootstrap_servers));
-    let context = GroupContext::new(app, positions.clone(), session_timeout(&config));
+    let millis = |name: &str, default| {
+        Duration::from_millis(config.get(name).and_then(|text| text.parse().ok()).unwrap_or(default))
+    };
+    let (session, poll) = (millis("session.timeout.ms", 45_000), millis("max.poll.interval.ms", 300_000));
+    let context = GroupContext::new(app, positions.clone(), session, poll);
     let watch = context.watch();
     let consumer = GroupConsumer::from_config_and_context(&config, context)
         .with_context(|| "the Kafka consumer cannot be made from the settings")?;
     let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics).with_context(|| format!("cannot subscribe to {}", topics.join(", ")))?;
     watchdog::start(app, watch)?;
+    let mut assembly = Assembly::new(&app.settings, app.intake.clone(), positions.clone());
+    if app.keeper.learns() {
+        assembly = assembly.with_cuts(|key: &Partition| (stream_of(key), "".into()));
+    }
     let reader = Reader {
-        taking: Taking {
-            assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
-            positions: positions.clone(),
-            cluster: None,
-            topics: Vec::new(),
-        },
+        taking: Taking { assembly, positions: positions.clone(), cluster: None, topics: Vec::new() },
         app: app.clone(),
         consumer,
         positions,
@@ -96,11 +100,6 @@ pub fn consumer_config(settings: &KafkaSettings) -> ClientConfig {
     config
 }
 
-fn session_timeout(config: &ClientConfig) -> Duration {
-    let millis = config.get("session.timeout.ms").and_then(|text| text.parse().ok()).unwrap_or(45_000);
-    Duration::from_millis(millis)
-}
-
 struct Reader {
     app: App,
     consumer: GroupConsumer,
@@ -133,6 +132,10 @@ impl Taking {
         let key = (topic, message.partition());
         let Some(generation) = self.positions.generation(&key) else { return Ok(()) };
         let end = u64::try_from(message.offset()).unwrap_or_default() + 1;
+        if consumer.context().is_learnt(&key, end - 1) {
+            self.assembly.pass_over(Mark { key, generation, end }, Instant::now());
+            return Ok(());
+        }
         let record = record_of(message, cluster, &key);
         let source = || {
             let key = String::from_utf8_lossy(message.key().unwrap_or_default());
@@ -164,6 +167,9 @@ impl Reader {
     fn read(&mut self) -> Result<(), String> {
         while !self.app.stop.is_cancelled() {
             self.consumer.context().beat();
+            if let Some(why) = self.consumer.context().failure() {
+                return Err(why);
+            }
             self.commit_moved();
             self.look_for_topics();
             let step = if self.taking.assembly.is_blocked() { self.wait_for_room() } else { self.poll() };
@@ -307,6 +313,13 @@ impl Reader {
                 break;
             }
         }
+        let assigned = self.consumer.assignment().map(|list| context::keys_of(&list)).unwrap_or_default();
+        let streams: Vec<Stream> = assigned.iter().map(stream_of).collect();
+        if !self.app.keeper.flush(&streams, deadline) {
+            tracing::warn!(
+                "what was learnt last could not be kept; whoever gets the partitions reads its lines again"
+            );
+        }
         if self.consumer.context().is_connected() {
             self.positions.untake_all();
             self.commit(CommitMode::Sync);
@@ -323,6 +336,11 @@ impl From<Ended> for Failure {
     fn from(_: Ended) -> Self {
         Self::Ended
     }
+}
+
+/// What is learnt of a partition.
+fn stream_of((topic, partition): &Partition) -> Stream {
+    Stream::Partition(Arc::clone(topic), *partition)
 }
 
 fn topic_of(known: &mut Vec<Arc<str>>, topic: &str) -> Arc<str> {

@@ -24,6 +24,8 @@ struct Stream {
     generation: u64,
     in_flight: VecDeque<(u64, u64, bool)>,
     position: Option<u64>,
+    /// What a snapshot that stands there made durable; only where positions are held for snapshots.
+    durable: Option<u64>,
     told: Option<u64>,
 }
 
@@ -33,6 +35,8 @@ struct Positions<K> {
     streams: HashMap<K, Stream>,
     tickets: u64,
     generations: u64,
+    /// A position is told only when it is durable.
+    held: bool,
 }
 
 /// Positions shared between the thread that reads and those that acknowledge.
@@ -47,7 +51,7 @@ impl<K> Clone for Shared<K> {
 
 impl<K> Default for Shared<K> {
     fn default() -> Self {
-        let positions = Positions { streams: HashMap::new(), tickets: 0, generations: 0 };
+        let positions = Positions { streams: HashMap::new(), tickets: 0, generations: 0, held: false };
         Self(Arc::new((Mutex::new(positions), Condvar::new())))
     }
 }
@@ -57,12 +61,27 @@ impl<K: Clone + Eq + Hash + Send + 'static> Shared<K> {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// From now on positions are told only when [`Shared::durable`] named them: what is learnt up to them is kept.
+    pub fn hold(&self) {
+        self.lock().held = true;
+    }
+
+    /// Everything of the stream before `end` is delivered, and a snapshot that stands there is durable.
+    pub fn durable(&self, key: &K, generation: u64, end: u64) {
+        let mut positions = self.lock();
+        let stream = positions.streams.get_mut(key).filter(|stream| stream.generation == generation);
+        if let Some(stream) = stream {
+            stream.durable = stream.durable.max(Some(end));
+        }
+    }
+
     /// Starts a stream anew: what is still in flight from before changes nothing any more.
     pub fn assign(&self, key: K) -> u64 {
         let mut positions = self.lock();
         positions.generations += 1;
         let generation = positions.generations;
-        let stream = Stream { generation, in_flight: VecDeque::new(), position: None, told: None };
+        let stream =
+            Stream { generation, in_flight: VecDeque::new(), position: None, durable: None, told: None };
         positions.streams.insert(key, stream);
         generation
     }
@@ -111,8 +130,10 @@ impl<K: Clone + Eq + Hash + Send + 'static> Shared<K> {
     /// Positions that moved since they were last taken.
     pub fn take_moved(&self) -> Vec<(K, u64)> {
         let mut positions = self.lock();
+        let held = positions.held;
         let moved = positions.streams.iter_mut().filter_map(|(key, stream)| {
-            let position = stream.position.filter(|_| stream.position > stream.told)?;
+            let reached = if held { stream.durable } else { stream.position };
+            let position = reached.filter(|_| reached > stream.told)?;
             stream.told = Some(position);
             Some((key.clone(), position))
         });
@@ -232,6 +253,22 @@ mod tests {
         assert_eq!(shared.take_moved(), [("p", 10)]);
         shared.untake([&"p"]);
         assert_eq!(shared.take_moved(), [("p", 10)]);
+    }
+
+    #[test]
+    fn a_held_position_is_told_when_its_snapshot_is_durable_and_never_moves_back() {
+        let shared = Shared::default();
+        shared.hold();
+        let old = shared.assign("p");
+        let generation = shared.assign("p");
+        shared.sent(mark(generation, 20))(Outcome::default());
+        assert_eq!(shared.take_moved(), []);
+        shared.durable(&"p", generation, 10);
+        shared.durable(&"p", old, 15);
+        assert_eq!(shared.take_moved(), [("p", 10)]);
+        shared.durable(&"p", generation, 5);
+        assert_eq!(shared.take_moved(), []);
+        assert_eq!(shared.position(&"p"), Some(20));
     }
 
     proptest! {

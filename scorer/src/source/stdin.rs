@@ -12,6 +12,7 @@ use super::positions::{Mark, Shared};
 use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
+use crate::state::Stream;
 
 /// The one stream of this source.
 const KEY: &str = "stdin";
@@ -45,6 +46,11 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
         }
     })?;
     let app = app.clone();
+    // It is another input at each start, so it has no position to go on from; what was learnt goes on.
+    let (stream, nothing) = (Stream::input(KEY), Arc::new(|_: &str, _: u64| {}));
+    app.keeper
+        .open(&stream, 0, nothing, &|_| Ok(()), &|| app.stop.is_cancelled())
+        .map_err(anyhow::Error::msg)?;
     spawn("standard input".to_owned(), move || Reader::new(&app).run(&app, &arrived))
 }
 
@@ -62,10 +68,14 @@ impl Reader {
         let positions = Shared::default();
         let key: Arc<str> = KEY.into();
         let generation = positions.assign(Arc::clone(&key));
+        let mut assembly = Assembly::new(&app.settings, app.intake.clone(), positions.clone());
+        if app.keeper.learns() {
+            assembly = assembly.with_cuts(|key: &Arc<str>| (Stream::Input(Arc::clone(key)), "".into()));
+        }
         Self {
             lines: Lines::new(app.settings.decode.limits.max_line_bytes),
             number: 0,
-            assembly: Assembly::new(&app.settings, app.intake.clone(), positions.clone()),
+            assembly,
             positions,
             generation,
             key,
@@ -105,6 +115,10 @@ impl Reader {
             if app.stop.is_cancelled() && Instant::now() >= deadline {
                 break;
             }
+        }
+        let left = Duration::from_secs(1).max(deadline.saturating_duration_since(Instant::now()));
+        if !app.keeper.flush(&[Stream::Input(Arc::clone(&self.key))], Instant::now() + left) {
+            tracing::warn!("what was learnt last of standard input could not be kept");
         }
         Ok(())
     }

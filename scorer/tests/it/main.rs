@@ -6,6 +6,7 @@ mod clients;
 mod demo;
 mod files;
 mod kafka;
+mod learning;
 mod readme;
 mod rig;
 mod scan;

@@ -11,7 +11,7 @@ use corpus::{Batch, Options, Reader, expand, save_model};
 use engine::decode::{DecodeSettings, Decoder, RecordContext};
 use engine::event::{EventTime, LogEvent};
 use engine::model::train::{FirstPass, TrainParams};
-use engine::model::{Model, Provenance, Scratch};
+use engine::model::{Model, OnlineCounts, OnlineSettings, Provenance, Scratch};
 use serde_json::Value;
 use testkit::process::Process;
 use testkit::workdir::Workdir;
@@ -100,6 +100,25 @@ pub struct Expected {
 
 /// Scores records with the engine alone.
 pub fn expected<R: AsRef<[u8]>>(records: &[R]) -> Expected {
+    expected_with(records, &mut |event, scratch| trained().model.score(event, scratch).score)
+}
+
+/// As [`expected`], with online counts that take effect every `step` lines of a service.
+pub fn expected_online<R: AsRef<[u8]>>(records: &[R], step: u32) -> Expected {
+    let mut online = OnlineCounts::new(OnlineSettings { step, ..OnlineSettings::default() });
+    let expected_online = expected_with(records, &mut |event, scratch| {
+        let score = trained().model.score_online(event, &online, scratch).score;
+        trained().model.count_online(event, &mut online, scratch);
+        score
+    });
+    assert_ne!(expected_online, expected(records), "online counts make no difference to these lines");
+    expected_online
+}
+
+fn expected_with<R: AsRef<[u8]>>(
+    records: &[R],
+    score: &mut dyn FnMut(&LogEvent, &mut Scratch) -> f64,
+) -> Expected {
     let model = &trained().model;
     let threshold = model.threshold(engine::model::Contamination::Share(0.05)).score;
     let decoder = Decoder::new(DecodeSettings::default());
@@ -112,7 +131,7 @@ pub fn expected<R: AsRef<[u8]>>(records: &[R]) -> Expected {
             Ok(()) => {
                 expected.scored += events.len();
                 for event in &events {
-                    let score = model.score(event, &mut scratch).score;
+                    let score = score(event, &mut scratch);
                     if score > threshold {
                         expected.anomalies.insert(place, score);
                     }

@@ -101,6 +101,29 @@ impl Broker {
         Ok(())
     }
 
+    /// Deletes a topic with all its records, and creates it again.
+    ///
+    /// # Errors
+    /// The broker refuses, or takes longer than half a minute.
+    pub fn make_anew(&self, name: &str, partitions: u16) -> Result<()> {
+        use rdkafka::admin::{AdminClient, AdminOptions};
+        let admin: AdminClient<_> = self.client_config().create()?;
+        let options =
+            AdminOptions::new().operation_timeout(Some(CALL_LIMIT)).request_timeout(Some(CALL_LIMIT));
+        for result in futures_executor::block_on(admin.delete_topics(&[name], &options))? {
+            result.map_err(|(name, code)| anyhow::anyhow!("cannot delete topic {name}: {code}"))?;
+        }
+        let deadline = Instant::now() + CALL_LIMIT;
+        loop {
+            match self.create_topic(name, partitions) {
+                Err(error) if Instant::now() >= deadline => return Err(error),
+                // It is being deleted for a moment yet.
+                Err(_) => std::thread::sleep(Duration::from_millis(50)),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
     /// Creates a topic whose name nobody else on this broker has.
     ///
     /// # Errors

@@ -52,7 +52,7 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
         .accept_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limit);
-    let otlp = Otlp::new(app.intake.clone(), settings.decode.clone(), limit);
+    let otlp = Otlp::new(app.intake.clone(), app.keeper.pushed(), settings.decode.clone(), limit);
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
     let mut builder = Server::builder()

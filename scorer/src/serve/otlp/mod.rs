@@ -22,6 +22,7 @@ use tonic::{Code, Request, Response, Status};
 use tonic_prost::ProstEncoder;
 
 use crate::record::{Batch, Body, Intake, Origin, Outcome, Record};
+use crate::state::Cut;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.logs.v1.LogsService/Export";
 
@@ -38,6 +39,8 @@ const IN_FLIGHT_KIB: usize = 48 << 10;
 #[derive(Clone)]
 pub struct Otlp {
     intake: Intake,
+    /// Of each export; none where nothing learns.
+    cuts: Vec<Cut>,
     decoder: Decoder,
     in_flight: Arc<Semaphore>,
     max_message_bytes: usize,
@@ -45,9 +48,9 @@ pub struct Otlp {
 
 impl Otlp {
     /// Hands records to `intake`; `decode` are the settings of every source, of which the shape is not used.
-    pub fn new(intake: Intake, decode: DecodeSettings, max_message_bytes: usize) -> Self {
+    pub fn new(intake: Intake, cuts: Vec<Cut>, decode: DecodeSettings, max_message_bytes: usize) -> Self {
         let decoder = Decoder::new(DecodeSettings { format: Some("otlp_proto".to_owned()), ..decode });
-        Self { intake, decoder, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)), max_message_bytes }
+        Self { intake, cuts, decoder, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)), max_message_bytes }
     }
 
     async fn export(&self, export: Bytes) -> Result<ExportLogsServiceResponse, Status> {
@@ -70,7 +73,8 @@ impl Otlp {
             // The sender may have hung up; its records are delivered all the same.
             let _ = delivered.send(outcome);
         });
-        match tokio::time::timeout(QUEUE_WAIT, self.intake.send(Batch { records, ack })).await {
+        let batch = Batch { records, cuts: self.cuts.clone(), ack };
+        match tokio::time::timeout(QUEUE_WAIT, self.intake.send(batch)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(come_again("the scorer is stopping; send this export again")),
             Err(_) => return Err(come_again("the scorer's queue is full; send this export again")),

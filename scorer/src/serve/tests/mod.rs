@@ -133,6 +133,7 @@ impl Running {
             metrics: Metrics::default(),
             health: Health::default(),
             feed: AnomalyFeed::default(),
+            keeper: crate::state::Keeper::default(),
             intake,
             stop: CancellationToken::new(),
         };

@@ -25,6 +25,8 @@ pub struct Joining<K> {
     joiner: Joiner<u64>,
     /// First lines of the records that wait, by number.
     waiting: BTreeMap<u64, Line<K>>,
+    /// Where the further lines of a record that waits begin and end, by the number of its first.
+    further: BTreeMap<u64, Vec<(u64, u64)>>,
     number: u64,
     began: Instant,
     max_bytes: usize,
@@ -36,6 +38,7 @@ impl<K: Clone + Eq> Joining<K> {
         Self {
             joiner: Joiner::new(settings),
             waiting: BTreeMap::new(),
+            further: BTreeMap::new(),
             number: 0,
             began: Instant::now(),
             max_bytes: settings.max_bytes,
@@ -65,10 +68,11 @@ impl<K: Clone + Eq> Joining<K> {
         let mut joined = Vec::new();
         self.joiner.push(&name, &bytes, number, self.time(now), &mut joined);
         // Only a record's first line is kept with its origin; the others have become part of the joiner's text.
-        if joined.iter().any(|record| record.first == number)
-            || self.joiner.pending().any(|(_, first)| first == number)
-        {
+        let waits_in = self.joiner.pending().find(|(source, _)| *source == name).map(|(_, first)| first);
+        if waits_in == Some(number) || joined.iter().any(|record| record.first == number) {
             self.waiting.insert(number, line);
+        } else if let Some(first) = waits_in {
+            self.further.entry(first).or_default().push((line.start, line.mark.end));
         }
         self.pass_on(joined, out);
     }
@@ -97,6 +101,19 @@ impl<K: Clone + Eq> Joining<K> {
         self.waiting.values().filter(of_stream).map(|line| line.start).min()
     }
 
+    /// Where the lines of a stream that wait begin and end, ascending.
+    pub fn waiting_lines(&self, mark: &Mark<K>) -> Vec<(u64, u64)> {
+        let mut lines = Vec::new();
+        for (number, line) in &self.waiting {
+            if line.mark.key == mark.key && line.mark.generation == mark.generation {
+                lines.push((line.start, line.mark.end));
+                lines.extend(self.further.get(number).into_iter().flatten());
+            }
+        }
+        lines.sort_unstable();
+        lines
+    }
+
     /// A JSON object on one line is a record by itself and need not wait, nor does what is too long to be joined.
     fn is_whole(&self, line: &[u8]) -> bool {
         (line.first() == Some(&b'{') && line.last() == Some(&b'}')) || line.len() > self.max_bytes
@@ -109,6 +126,7 @@ impl<K: Clone + Eq> Joining<K> {
 
     fn pass_on(&mut self, joined: Vec<Joined<u64>>, out: &mut dyn FnMut(Record, Mark<K>)) {
         for record in joined {
+            self.further.remove(&record.first);
             let Some(line) = self.waiting.remove(&record.first) else { continue };
             let body = match record.lines {
                 1 => line.record.body,

@@ -26,6 +26,20 @@ pub struct Entry {
     pub head: String,
 }
 
+impl Entry {
+    /// Of a file of which nothing but its device and inode is known.
+    pub fn without_head(file: &str, epoch: u64, position: u64) -> Self {
+        Self {
+            file: file.to_owned(),
+            epoch,
+            path: String::new(),
+            position,
+            head_bytes: 0,
+            head: blake3::hash(&[]).to_hex().to_string(),
+        }
+    }
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     version: u32,

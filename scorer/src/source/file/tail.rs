@@ -31,6 +31,14 @@ pub fn identity_of(metadata: &Metadata) -> String {
     format!("{}:{}", metadata.dev(), metadata.ino())
 }
 
+/// How often a file had begun anew when it had this identity in ids; `None` where it is another file's.
+pub fn epoch_of(identity: &str, file_id: &str) -> Option<u64> {
+    match identity.strip_prefix(file_id)? {
+        "" => Some(0),
+        rest => rest.strip_prefix('#')?.parse().ok(),
+    }
+}
+
 /// A followed file.
 pub struct Tail {
     path: Arc<str>,

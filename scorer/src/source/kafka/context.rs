@@ -1,25 +1,32 @@
 //! What librdkafka calls back: rebalances, statistics, errors. Runs on the source's thread,
 //! inside its polls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ::kafka::explain;
-use ::kafka::rdkafka::TopicPartitionList;
 use ::kafka::rdkafka::client::ClientContext;
 use ::kafka::rdkafka::config::RDKafkaLogLevel;
 use ::kafka::rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext, Rebalance};
 use ::kafka::rdkafka::error::KafkaError;
 use ::kafka::rdkafka::statistics::Statistics;
 use ::kafka::rdkafka::types::RDKafkaErrorCode;
+use ::kafka::rdkafka::{Offset, TopicPartitionList};
 
-use super::{PART, Partition, offsets};
+use tokio_util::sync::CancellationToken;
+
+use super::{PART, Partition, offsets, stream_of};
 use crate::metrics::{Health, Metrics, PartitionLabel};
 use crate::source::positions::Shared;
 use crate::source::watchdog::Watch;
+use crate::state::{Keeper, Place, Places, Stream};
 
+/// Longest wait for one answer of a broker.
+const CALL: Duration = Duration::from_secs(10);
+/// Between two tries to restore what was learnt.
+const TRY_AGAIN: Duration = Duration::from_millis(500);
 /// The same trouble is told again after this long.
 const TELL_AGAIN: Duration = Duration::from_secs(30);
 
@@ -29,7 +36,14 @@ pub struct GroupContext {
     health: Health,
     metrics: Metrics,
     watch: Arc<Watch>,
+    keeper: Keeper,
+    stop: CancellationToken,
     session_timeout: Duration,
+    /// Longest time without a poll, after which the group takes the partitions away.
+    poll_interval: Duration,
+    /// Places behind which some lines are learnt already, and whether there are any.
+    ahead: Mutex<HashMap<Partition, Place>>,
+    any_ahead: AtomicBool,
     rebalances: AtomicU64,
     connected: AtomicBool,
     state: Mutex<State>,
@@ -39,14 +53,29 @@ pub struct GroupContext {
 struct State {
     joined: bool,
     topic_missing: bool,
+    /// Why the source cannot go on.
+    failure: Option<String>,
     /// What was told when; as short as librdkafka's list of errors.
     told: BTreeMap<String, Instant>,
 }
 
 impl GroupContext {
     /// For the partitions in `positions`.
-    pub fn new(app: &crate::run::App, positions: Shared<Partition>, session_timeout: Duration) -> Self {
+    pub fn new(
+        app: &crate::run::App,
+        positions: Shared<Partition>,
+        session_timeout: Duration,
+        poll_interval: Duration,
+    ) -> Self {
+        if app.keeper.keeps(&Stream::Partition("".into(), 0)) {
+            positions.hold();
+        }
         Self {
+            keeper: app.keeper.clone(),
+            stop: app.stop.clone(),
+            poll_interval,
+            ahead: Mutex::default(),
+            any_ahead: AtomicBool::new(false),
             watch: Arc::new(Watch::new({
                 let positions = positions.clone();
                 move || positions.progress()
@@ -59,6 +88,21 @@ impl GroupContext {
             connected: AtomicBool::new(false),
             state: Mutex::default(),
         }
+    }
+
+    /// Whether a record is in what was learnt, though those before it were still to be read.
+    pub fn is_learnt(&self, key: &Partition, offset: u64) -> bool {
+        self.any_ahead.load(Ordering::Relaxed)
+            && self.ahead().get(key).is_some_and(|place| place.holds(offset))
+    }
+
+    fn ahead(&self) -> std::sync::MutexGuard<'_, HashMap<Partition, Place>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why the source cannot go on, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.state().failure.clone()
     }
 
     /// What the watchdog looks at.
@@ -115,15 +159,90 @@ impl GroupContext {
                      reads those lines again"
                 );
             }
+            let streams: Vec<Stream> = keys.iter().map(stream_of).collect();
+            if !self.keeper.flush(&streams, deadline) {
+                tracing::warn!("what was learnt last of partitions that were taken away could not be kept");
+            }
             let mut moved = self.positions.take_moved();
             moved.retain(|(key, _)| keys.contains(key));
             self.commit_now(consumer, &moved, deadline);
         }
         for (topic, partition) in keys {
+            let key = (Arc::clone(topic), *partition);
+            self.keeper.close(&stream_of(&key));
+            self.ahead().remove(&key);
             self.positions.revoke(&(Arc::clone(topic), *partition));
             let label = PartitionLabel { topic: topic.to_string(), partition: *partition };
             self.metrics.consumer_lag_lines.remove(&label);
         }
+    }
+
+    /// Restores what was learnt of a partition; where its snapshot stands, reading begins. Tries until it is known
+    /// whether there is one: going on without it would give other scores.
+    fn restore(&self, consumer: &BaseConsumer<Self>, key: &Partition) -> Option<Offset> {
+        let generation = self.positions.assign(key.clone());
+        if !self.keeper.learns() {
+            return None;
+        }
+        let deadline = Instant::now() + self.poll_interval / 2;
+        loop {
+            match self.try_restore(consumer, key, generation) {
+                Ok(offset) => return offset,
+                Err(why) if self.stop.is_cancelled() || Instant::now() >= deadline => {
+                    let (topic, partition) = key;
+                    let why = format!("what was learnt of {topic}/{partition} cannot be read: {why}");
+                    self.state().failure = Some(why);
+                    self.positions.revoke(key);
+                    return None;
+                }
+                Err(why) => {
+                    self.trouble(&format!("what was learnt cannot be read, tried again: {why}"));
+                    std::thread::sleep(TRY_AGAIN);
+                }
+            }
+        }
+    }
+
+    fn try_restore(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        key: &Partition,
+        generation: u64,
+    ) -> Result<Option<Offset>, String> {
+        let stream = stream_of(key);
+        let kept = self.keeper.keeps(&stream);
+        let (low, high, committed) = if kept { there_is(consumer, key)? } else { (0, 0, None) };
+        // A topic that was made anew has no committed offset, or ends before what was learnt of its namesake.
+        let is_usable = |places: &Places| match (places.get(""), committed) {
+            (None, _) => Err("it names no offset".to_owned()),
+            (_, None) => Err("the group has no committed offset any more; reading begins anew".to_owned()),
+            (Some(place), _) if place.end > high => {
+                Err(format!("it stands at offset {}, the partition ends at {high}", place.end))
+            }
+            (Some(_), Some(_)) => Ok(()),
+        };
+        let (positions, mine) = (self.positions.clone(), key.clone());
+        let on_durable = Arc::new(move |_: &str, end| positions.durable(&mine, generation, end));
+        let give_up = || self.stop.is_cancelled();
+        let opened = self.keeper.open(&stream, generation, on_durable, &is_usable, &give_up)?;
+        let Some(place) = opened.places.get("").filter(|_| opened.restored) else { return Ok(None) };
+        if place.end < low {
+            let lost = low - place.end;
+            tracing::warn!(%stream, lost, "lines behind what was learnt were deleted before they were read");
+        }
+        if let Some(again) =
+            committed.and_then(|committed| committed.checked_sub(place.end)).filter(|n| *n > 0)
+        {
+            // Its last snapshot was damaged, or the group read on without learning.
+            tracing::warn!(%stream, again, "what was learnt stands before the committed offset: lines are read again");
+        }
+        if !place.ahead.is_empty() {
+            self.ahead().insert(key.clone(), place.clone());
+            self.any_ahead.store(true, Ordering::Relaxed);
+        }
+        let start = place.end.max(low);
+        tracing::info!(%stream, offset = start, "reading begins where what was learnt stands");
+        Ok(Some(Offset::Offset(i64::try_from(start).unwrap_or(i64::MAX))))
     }
 
     fn commit_now(&self, consumer: &BaseConsumer<Self>, moved: &[(Partition, u64)], deadline: Instant) {
@@ -214,8 +333,17 @@ impl ConsumerContext for GroupContext {
             Rebalance::Assign(list) => {
                 let keys = keys_of(list);
                 tracing::info!(partitions = named(&keys), "partitions are assigned");
-                for key in keys {
-                    self.positions.assign(key);
+                let streams: Vec<Stream> = keys.iter().map(stream_of).collect();
+                if let Err(why) = self.keeper.prefetch(&streams, &|| self.stop.is_cancelled()) {
+                    tracing::debug!("what was learnt cannot be read at once: {why}");
+                }
+                for mut element in list.elements() {
+                    let key: Partition = (element.topic().into(), element.partition());
+                    if let Some(offset) = self.restore(consumer, &key)
+                        && let Err(error) = element.set_offset(offset)
+                    {
+                        self.state().failure = Some(error.to_string());
+                    }
                 }
             }
             Rebalance::Error(error) => self.trouble(&explain(error)),
@@ -235,7 +363,23 @@ impl ConsumerContext for GroupContext {
     }
 }
 
-fn keys_of(list: &TopicPartitionList) -> Vec<Partition> {
+/// First and next offset of a partition, and the group's committed one.
+fn there_is(
+    consumer: &BaseConsumer<GroupContext>,
+    (topic, partition): &Partition,
+) -> Result<(u64, u64, Option<u64>), String> {
+    let (low, high) = consumer.fetch_watermarks(topic, *partition, CALL).map_err(|error| explain(&error))?;
+    let mut list = TopicPartitionList::new();
+    list.add_partition(topic, *partition);
+    let committed = consumer.committed_offsets(list, CALL).map_err(|error| explain(&error))?;
+    let committed = committed.elements().first().and_then(|element| match element.offset() {
+        Offset::Offset(offset) => u64::try_from(offset).ok(),
+        _ => None,
+    });
+    Ok((u64::try_from(low).unwrap_or_default(), u64::try_from(high).unwrap_or_default(), committed))
+}
+
+pub(super) fn keys_of(list: &TopicPartitionList) -> Vec<Partition> {
     list.elements().iter().map(|element| (element.topic().into(), element.partition())).collect()
 }
 

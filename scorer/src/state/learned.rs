@@ -1,0 +1,102 @@
+//! Everything that one stream has learnt. Adding a component that learns: a field, and a line in each method.
+
+use std::time::Duration;
+
+use engine::event::LogEvent;
+use engine::learnt::Learnt;
+use engine::model::{Explanation, Model, OnlineCounts, OnlineSettings, Score, Scratch};
+
+use super::snapshot::{Part, Snapshot};
+
+/// What learns, and how it is kept.
+#[derive(Clone, Debug)]
+pub struct LearnSettings {
+    /// Online counts; `None` is off.
+    pub online: Option<OnlineSettings>,
+    /// How often what was learnt is written.
+    pub interval: Duration,
+    /// The compacted topic that keeps what was learnt of Kafka's partitions.
+    pub topic: Option<String>,
+}
+
+impl LearnSettings {
+    /// Whether anything learns.
+    pub fn is_on(&self) -> bool {
+        self.online.is_some()
+    }
+}
+
+/// What one stream has learnt, under one model.
+#[derive(Debug)]
+pub struct Learned {
+    settings: LearnSettings,
+    model: String,
+    online: Option<OnlineCounts>,
+}
+
+impl Learned {
+    /// Nothing yet.
+    pub fn new(settings: &LearnSettings) -> Self {
+        let online = settings.online.map(OnlineCounts::new);
+        Self { settings: settings.clone(), model: String::new(), online }
+    }
+
+    /// Digest of the model that it was learnt under.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// What is scored from now on is scored by this model. Another model than before was trained anew, and what was
+    /// counted since the old one's training is not what is new to it.
+    pub fn use_model(&mut self, digest: &str) {
+        if self.model != digest {
+            if !self.model.is_empty() && self.online.is_some() {
+                tracing::info!("another model is in use: words and patterns are counted anew");
+            }
+            digest.clone_into(&mut self.model);
+            self.online = self.settings.online.map(OnlineCounts::new);
+        }
+    }
+
+    /// Scores an event.
+    pub fn score(&self, model: &Model, event: &LogEvent, scratch: &mut Scratch) -> Score {
+        match &self.online {
+            Some(online) => model.score_online(event, online, scratch),
+            None => model.score(event, scratch),
+        }
+    }
+
+    /// Says why an event got its score, before it is learnt.
+    pub fn explain(&self, model: &Model, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
+        match &self.online {
+            Some(online) => model.explain_online(event, online, scratch),
+            None => model.explain(event, scratch),
+        }
+    }
+
+    /// Learns an event that was scored.
+    pub fn learn(&mut self, model: &Model, event: &LogEvent, scratch: &mut Scratch) {
+        if let Some(online) = &mut self.online {
+            model.count_online(event, online, scratch);
+        }
+    }
+
+    /// The components as a snapshot holds them.
+    pub fn parts(&self) -> Vec<Part> {
+        self.online.iter().map(|online| Part::of(online)).collect()
+    }
+
+    /// Takes over what a snapshot holds; a component that it holds nothing usable of begins anew, and that is told.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        snapshot.model.clone_into(&mut self.model);
+        let components = self.online.iter_mut().map(|online| online as &mut dyn Learnt);
+        for component in components {
+            let why = match snapshot.restore(component) {
+                Ok(true) => continue,
+                Ok(false) => "the snapshot holds nothing of it, or of another version".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!(stream = snapshot.stream, "{} begin anew: {why}", component.name());
+        }
+    }
+}
