@@ -3,6 +3,7 @@
 
 mod cards;
 mod patterns;
+mod screen;
 
 use std::borrow::Cow;
 
@@ -11,6 +12,7 @@ use regex::Regex;
 
 use crate::event::LogEvent;
 pub use patterns::{DEFAULT_PATTERNS, SENSITIVE_NAMES};
+use screen::Screen;
 
 /// What one kind of secret looks like.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +79,7 @@ struct Compiled {
 pub struct Redactor {
     patterns: Vec<Compiled>,
     hints: Option<AhoCorasick>,
+    screen: Screen,
     /// The pattern that each hint belongs to.
     hint_owner: Vec<u32>,
     /// Patterns that every line is searched for.
@@ -121,6 +124,7 @@ impl Redactor {
         Self {
             patterns: Vec::new(),
             hints: None,
+            screen: Screen::default(),
             hint_owner: Vec::new(),
             always: 0,
             cards: false,
@@ -153,6 +157,7 @@ impl Redactor {
                 redactor.hint_owner.push(u32::try_from(index).unwrap_or(u32::MAX));
             }
         }
+        redactor.screen = Screen::new(&hints);
         redactor.hints = AhoCorasick::builder()
             .ascii_case_insensitive(true)
             .match_kind(MatchKind::Standard)
@@ -164,20 +169,37 @@ impl Redactor {
         Ok(redactor)
     }
 
+    /// Whether none of the texts that are pieces of `bytes` holds a secret, as far as a quick look can tell: `false`
+    /// says nothing. Names of attributes are not looked at.
+    pub fn is_clean(&self, bytes: &[u8]) -> bool {
+        self.always == 0
+            && !(self.hints.is_some() && self.screen.may_hold_hint(bytes))
+            && !(self.cards && screen::may_hold_card(bytes))
+    }
+
+    /// As [`Redactor::is_clean`], for an attribute: its name tells no secret either.
+    pub fn is_clean_pair(&self, name: &str, value: &str) -> bool {
+        !(self.names && patterns::sensitive_name(name).is_some()) && self.is_clean(value.as_bytes())
+    }
+
+    /// As [`Redactor::redact`], for an event whose texts are clean (see [`Redactor::is_clean`]): only attributes
+    /// whose names tell a secret are left to look for.
+    pub fn redact_named(&self, event: &mut LogEvent) -> usize {
+        let mut changed = 0;
+        if self.names {
+            for (name, value) in &mut event.attributes {
+                changed += redact_named(name, value).unwrap_or(0);
+            }
+        }
+        changed
+    }
+
     /// Replaces the secrets of an event's message, service and attributes; returns how many texts were changed.
     pub fn redact(&self, event: &mut LogEvent) -> usize {
         let mut changed = self.redact_in_place(&mut event.message) + self.redact_in_place(&mut event.service);
         for (name, value) in &mut event.attributes {
-            let secret = if self.names && !value.is_empty() { patterns::sensitive_name(name) } else { None };
-            match secret {
-                Some(kind) if !patterns::is_harmless(kind, value) => {
-                    if !value.starts_with("[redacted:") {
-                        *value = format!("[redacted:{kind}]");
-                        changed += 1;
-                    }
-                }
-                _ => changed += self.redact_in_place(value),
-            }
+            let by_name = if self.names { redact_named(name, value) } else { None };
+            changed += by_name.unwrap_or_else(|| self.redact_in_place(value));
         }
         changed
     }
@@ -206,6 +228,7 @@ impl Redactor {
             }
         }
         if self.cards
+            && screen::may_hold_card(result.as_bytes())
             && let Some(replaced) = cards::replace(&result)
         {
             result = Cow::Owned(replaced);
@@ -216,13 +239,24 @@ impl Redactor {
     /// The patterns whose hints a text has, as a bit mask.
     fn candidates(&self, text: &str) -> u64 {
         let mut found = self.always;
-        if let Some(hints) = &self.hints {
+        if let Some(hints) = self.hints.as_ref().filter(|_| self.screen.may_hold_hint(text.as_bytes())) {
             for hit in hints.find_overlapping_iter(text) {
                 found |= 1 << self.hint_owner[hit.pattern().as_usize()];
             }
         }
         found
     }
+}
+
+/// Replaces the value of an attribute whose name tells a secret; `None` where it tells none.
+fn redact_named(name: &str, value: &mut String) -> Option<usize> {
+    let kind = if value.is_empty() { None } else { patterns::sensitive_name(name) };
+    let kind = kind.filter(|kind| !patterns::is_harmless(kind, value))?;
+    if value.starts_with("[redacted:") {
+        return Some(0);
+    }
+    *value = format!("[redacted:{kind}]");
+    Some(1)
 }
 
 impl Compiled {

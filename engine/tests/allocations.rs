@@ -1,4 +1,4 @@
-//! Scoring allocates nothing in the steady state: once a thread's buffers have seen lines of some length, lines as
+//! Decoding, redacting and scoring allocate nothing in the steady state: once a thread's buffers have seen lines of some length, lines as
 //! long need no more memory, whether the table of recent lines knows them or not.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -10,7 +10,9 @@ mod events;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use engine::decode::{Decoder, Events, RecordContext};
 use engine::model::Scratch;
+use engine::redact::Redactor;
 use events::{odd, params, train, usual};
 
 thread_local! {
@@ -73,4 +75,39 @@ fn scoring_allocates_nothing_in_the_steady_state() {
     let before = ALLOCATIONS.get();
     let text = String::from("counted");
     assert!(ALLOCATIONS.get() > before, "{text}");
+}
+
+fn json_line(number: usize) -> String {
+    let level = ["INFO", "WARN", "ERROR"][number % 3];
+    let service = ["api", "billing", "orders-eu"][number % 3];
+    format!(
+        r#"{{"timestamp":"2026-01-05T12:{:02}:{:02}.123Z","level":"{level}","service":"{service}","host":"h{}","message":"order {} \"{}\" took {} ms","status":{},"tags":["a","b"]}}"#,
+        number / 60 % 60,
+        number % 60,
+        number % 7,
+        number * 7919,
+        number % 11,
+        number * 31 % 1000,
+        200 + number % 300,
+    )
+}
+
+#[test]
+fn decoding_and_redacting_json_lines_allocates_nothing_in_the_steady_state() {
+    let lines: Vec<String> = (0..500).map(json_line).collect();
+    let (decoder, redactor) = (Decoder::default(), Redactor::default());
+    let mut events = Events::default();
+    let mut before = 0;
+    for round in 0..3 {
+        if round == 2 {
+            before = ALLOCATIONS.get();
+        }
+        for line in &lines {
+            events.clear();
+            let decoded = decoder.decode_into(line.as_bytes(), RecordContext::default(), &mut events);
+            assert_eq!((decoded, events.len()), (Ok(()), 1));
+            assert_eq!(redactor.redact(&mut events[0]), 0);
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
 }

@@ -4,7 +4,7 @@ use super::line::Line;
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
 use super::{level, time};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct Access;
@@ -26,12 +26,7 @@ impl Shape for Access {
         })
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let Some(parts) = parts(record.text()?) else { return Ok(Decoded::No) };
         let message = format!("{} {}", parts.request, parts.status);
         Line {

@@ -4,7 +4,7 @@ use super::line::Line;
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
 use super::{level, time};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct ApacheError;
@@ -23,12 +23,7 @@ impl Shape for ApacheError {
         bytes.first() == Some(&b'[') && bytes.get(1).is_some_and(u8::is_ascii_uppercase)
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         match line(record.text()?) {
             Some(line) => line.emit(scope, out),
             None => Ok(Decoded::No),

@@ -6,7 +6,7 @@ use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
 use super::time::{Civil, Written};
 use super::{level, time};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct BlueGene;
@@ -29,12 +29,7 @@ impl Shape for BlueGene {
             .is_some_and(|digits| digits.iter().all(u8::is_ascii_digit))
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         match line(record.text()?) {
             Some(line) => line.emit(scope, out),
             None => Ok(Decoded::No),

@@ -5,7 +5,7 @@ use super::line::{Line, word};
 use super::reject::{RejectReason, Rejected};
 use super::shape::{Decoded, Record, Scope, Shape};
 use super::{fields, plain, time};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct Cri;
@@ -51,12 +51,7 @@ impl Shape for Cri {
         record.bytes().get(10) == Some(&b'T') && record.bytes()[0].is_ascii_digit()
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let Some(parts) = parts(record.text()?) else { return Ok(Decoded::No) };
         if parts.text.trim().is_empty() {
             return Err(Rejected::new(RejectReason::NoMessage, "the container wrote an empty line"));

@@ -4,7 +4,10 @@
 use super::json::Json;
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
-use crate::event::LogEvent;
+use crate::decode::Events;
+
+/// How every record begins.
+pub(super) const HEAD: &[u8] = br#"{"log":""#;
 
 /// See the module.
 pub(super) struct Docker;
@@ -19,18 +22,13 @@ impl Shape for Docker {
     }
 
     fn sniff(&self, record: &Record<'_>) -> bool {
-        record.bytes().starts_with(br#"{"log":""#)
+        record.bytes().starts_with(HEAD)
             && [br#""stream":"stdout""#, br#""stream":"stderr""#]
                 .iter()
                 .any(|stream| memchr::memmem::find(record.bytes(), *stream).is_some())
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         Json.decode(record, &scope.keeping_time(), out)
     }
 }

@@ -62,10 +62,13 @@ impl<'a> Value<'a> {
     }
 
     fn integer(&self) -> Option<i64> {
-        let text = self.as_str()?.trim();
-        let whole = text.strip_suffix(".0").unwrap_or(text);
-        whole.parse().ok()
+        integer(self.as_str()?.trim())
     }
+}
+
+/// A whole number, also one that is written `3.0`.
+pub(super) fn integer(text: &str) -> Option<i64> {
+    text.strip_suffix(".0").unwrap_or(text).parse().ok()
 }
 
 /// The fields of one record by their part.

@@ -1,11 +1,12 @@
 //! What the text shapes have in common: the parts of a line become one event.
 
+use super::Events;
 use super::fields;
 use super::plain::level_of_message;
 use super::reject::Rejected;
 use super::shape::{Decoded, Scope};
 use super::time::Written;
-use crate::event::{Level, LogEvent, TimeSource};
+use crate::event::{Level, TimeSource};
 
 /// The parts of a line as a text shape found them.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct Line<'a> {
 
 impl Line<'_> {
     /// Appends the event.
-    pub fn emit(self, scope: &Scope<'_>, out: &mut Vec<LogEvent>) -> Result<Decoded, Rejected> {
+    pub fn emit(self, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let context = scope.context;
         let time = self
             .time
@@ -32,22 +33,17 @@ impl Line<'_> {
             ("", None) => self.default_service,
             (named, _) => named,
         };
-        let attribute = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let event = LogEvent {
-            timestamp: time.unwrap_or(context.transport_time),
-            time_source: if time.is_some() { TimeSource::Record } else { TimeSource::Transport },
-            service: service.to_owned(),
-            level: self.level.or_else(|| level_of_message(self.message)),
-            message: self.message.trim().to_owned(),
-            attributes: self
-                .attributes
-                .into_iter()
-                .filter(|(_, value)| !value.is_empty())
-                .map(attribute)
-                .collect(),
-        };
-        fields::check(&event, scope)?;
-        out.push(event);
+        let mut filling = out.next();
+        let event = &mut *filling.event;
+        event.timestamp = time.unwrap_or(context.transport_time);
+        event.time_source = if time.is_some() { TimeSource::Record } else { TimeSource::Transport };
+        event.service.push_str(service);
+        event.level = self.level.or_else(|| level_of_message(self.message));
+        event.message.push_str(self.message.trim());
+        for (name, value) in self.attributes.into_iter().filter(|(_, value)| !value.is_empty()) {
+            filling.attribute(name).push_str(value);
+        }
+        fields::check(filling.event, scope)?;
         Ok(Decoded::Yes)
     }
 }

@@ -6,7 +6,7 @@ use super::fields::{self, Field, Value, too_many_attributes};
 use super::json::reader;
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct Logfmt;
@@ -26,12 +26,7 @@ impl Shape for Logfmt {
         name > 0 && head.get(name) == Some(&b'=')
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let Some(pairs) = pairs(record.text()?.trim(), scope)? else { return Ok(Decoded::No) };
         if pairs.len() < 2 {
             return Ok(Decoded::No);

@@ -8,6 +8,7 @@ pub mod business;
 mod cri;
 pub mod csv;
 mod docker;
+mod events;
 pub mod family;
 mod fields;
 mod json;
@@ -26,6 +27,7 @@ mod syslog;
 pub(crate) mod time;
 pub mod web;
 
+pub use events::Events;
 pub use reject::{RejectReason, Rejected};
 pub use settings::{DecodeSettings, FieldNames, PatternError, UserPattern};
 pub use shape::{DECODERS, Decoded, Record, Scope, Shape};
@@ -104,7 +106,24 @@ impl Decoder {
         context: RecordContext<'_>,
         out: &mut Vec<LogEvent>,
     ) -> Result<(), Rejected> {
+        let mut events = Events::from(std::mem::take(out));
+        let result = self.decode_into(record, context, &mut events);
+        *out = events.into();
+        result
+    }
+
+    /// As [`Decoder::decode`], into buffers that are used again: the way for many records.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_into(
+        &self,
+        record: &[u8],
+        context: RecordContext<'_>,
+        out: &mut Events,
+    ) -> Result<(), Rejected> {
         let before = out.len();
+        out.verbatim = false;
         let result = self.decode_record(record, context, out);
         if result.is_err() {
             out.truncate(before);
@@ -112,11 +131,20 @@ impl Decoder {
         result
     }
 
+    /// Whether no shape before JSON would take this record: the others need not be asked.
+    fn goes_to_json(&self, bytes: &[u8]) -> bool {
+        bytes.first() == Some(&b'{')
+            && self.settings.pattern.is_none()
+            && self.format.is_none_or(|format| format.name() == json::Json.name())
+            && !bytes.starts_with(docker::HEAD)
+            && !self.names.is_otlp(&bytes[..bytes.len().min(otlp::HEAD_BYTES)])
+    }
+
     fn decode_record(
         &self,
         bytes: &[u8],
         context: RecordContext<'_>,
-        out: &mut Vec<LogEvent>,
+        out: &mut Events,
     ) -> Result<(), Rejected> {
         let limit = self.settings.limits.max_line_bytes;
         if bytes.len() > limit {
@@ -130,6 +158,12 @@ impl Decoder {
         }
         let scope = Scope::new(self, context);
         let record = Record::new(bytes);
+        if self.goes_to_json(bytes)
+            && let Ok(text) = record.text()
+            && json::flat::decode(text.trim(), &scope, out)
+        {
+            return Ok(());
+        }
         if let Some(format) = self.format {
             return match format.decode(&record, &scope, out)? {
                 Decoded::Yes => Ok(()),

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::fields::{self, Field, Value};
 use super::reject::Rejected;
 use super::shape::{Decoded, Record, Scope, Shape};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// See the module.
 pub(super) struct Pattern;
@@ -23,12 +23,7 @@ impl Shape for Pattern {
         true
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let Some(pattern) = &scope.settings().pattern else { return Ok(Decoded::No) };
         let Ok(text) = record.text() else { return Ok(Decoded::No) };
         let Some(captures) = pattern.regex().captures(text) else { return Ok(Decoded::No) };

@@ -1,6 +1,7 @@
 //! How records are read: limits, field names, a fixed shape, the zone of times without one.
 //! Never reads the environment; programs fill it.
 
+use memchr::memmem::Finder;
 use regex::Regex;
 
 use crate::event::Limits;
@@ -157,6 +158,65 @@ impl Names {
     }
 }
 
+/// What a field of a flat record may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Time,
+    Level,
+    Service,
+    Message,
+    SeverityNumber,
+}
+
+impl Part {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+}
+
+#[derive(Clone, Debug)]
+struct PartName {
+    name: Box<str>,
+    exact: bool,
+    part: Part,
+    rank: u16,
+}
+
+/// All names that matter for a flat record, by length and ends: most other names miss at the first look.
+#[derive(Clone, Debug)]
+struct PartNames(Vec<Vec<PartName>>);
+
+impl PartNames {
+    const BUCKETS: usize = 128;
+
+    fn new(lists: &[(Part, &Names)]) -> Self {
+        let mut buckets = vec![Vec::new(); Self::BUCKETS];
+        for (part, names) in lists {
+            for (rank, (name, exact)) in names.listed.iter().enumerate() {
+                let (name, exact) = (name.clone(), *exact);
+                let bucket: &mut Vec<PartName> = &mut buckets[Self::bucket(&name)];
+                bucket.push(PartName {
+                    name,
+                    exact,
+                    part: *part,
+                    rank: u16::try_from(rank).unwrap_or(u16::MAX),
+                });
+            }
+        }
+        Self(buckets)
+    }
+
+    fn bucket(name: &str) -> usize {
+        let (first, last) = match name.as_bytes() {
+            [] => (0, 0),
+            [first, .., last] => (*first, *last),
+            [only] => (*only, *only),
+        };
+        // Names that differ only in case are of one bucket.
+        let mixed = name.len() * 31 + usize::from(first | 0x20) * 7 + usize::from(last | 0x20) * 3;
+        mixed % Self::BUCKETS
+    }
+}
+
 /// [`FieldNames`], ready to be looked up.
 #[derive(Clone, Debug)]
 pub(super) struct NameTable {
@@ -169,11 +229,46 @@ pub(super) struct NameTable {
     pub method: Names,
     pub url: Names,
     pub status: Names,
+    parts: PartNames,
+    otlp: Finder<'static>,
 }
 
 impl NameTable {
+    /// Whether the head of a record may be one of OTLP's.
+    pub(super) fn is_otlp(&self, head: &[u8]) -> bool {
+        self.otlp.find(head).is_some()
+    }
+
+    /// What a field of this name may be, with the name's rank in that list.
+    pub(super) fn parts(&self, name: &str) -> impl Iterator<Item = (Part, u16)> {
+        let same = move |listed: &&PartName| {
+            listed.name.len() == name.len()
+                && if listed.exact { *listed.name == *name } else { listed.name.eq_ignore_ascii_case(name) }
+        };
+        self.parts.0[PartNames::bucket(name)].iter().filter(same).map(|listed| (listed.part, listed.rank))
+    }
+
+    /// Whether a field of this name is inside of one that may wrap the record proper.
+    pub(super) fn wraps(&self, name: &str) -> bool {
+        self.unwrap.iter().any(|wrapper| name.strip_prefix(wrapper).is_some_and(|rest| rest.starts_with('.')))
+    }
+
     pub(super) fn new(names: &FieldNames) -> Self {
+        let table = Self::without_parts(names);
+        let lists = [
+            (Part::Time, &table.time),
+            (Part::Level, &table.level),
+            (Part::Service, &table.service),
+            (Part::Message, &table.message),
+            (Part::SeverityNumber, &table.severity_number),
+        ];
+        Self { parts: PartNames::new(&lists), ..table.clone() }
+    }
+
+    fn without_parts(names: &FieldNames) -> Self {
         Self {
+            parts: PartNames::new(&[]),
+            otlp: Finder::new(super::otlp::HEAD_MARK),
             time: Names::new(&names.time),
             level: Names::new(&names.level),
             severity_number: Names::new(&names.severity_number),

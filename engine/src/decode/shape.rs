@@ -5,7 +5,7 @@ use std::fmt;
 use super::reject::{RejectReason, Rejected};
 use super::settings::NameTable;
 use super::{DecodeSettings, Decoder, RecordContext};
-use crate::event::LogEvent;
+use crate::decode::Events;
 
 /// How often a text inside a record is read as a record of its own.
 pub(super) const MAX_WRAPPING: usize = 4;
@@ -83,6 +83,11 @@ impl<'a> Scope<'a> {
         Self { keeps_time: true, ..*self }
     }
 
+    /// Whether this is the record proper, not one inside another.
+    pub(super) const fn is_outermost(&self) -> bool {
+        self.wrapping == 0
+    }
+
     /// The scope for a record inside this one, `None` when records are wrapped too often to be meant.
     pub(super) fn inner(&self, context: RecordContext<'a>) -> Option<Self> {
         (self.wrapping < MAX_WRAPPING).then(|| Self { context, wrapping: self.wrapping + 1, ..*self })
@@ -114,12 +119,7 @@ pub trait Shape: Sync {
     ///
     /// # Errors
     /// The record is of this shape and breaks one of its rules.
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected>;
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected>;
 }
 
 impl fmt::Debug for dyn Shape {
@@ -155,7 +155,7 @@ pub(super) fn by_name(name: &str) -> Option<&'static dyn Shape> {
 pub(super) fn find_and_decode(
     record: &Record<'_>,
     scope: &Scope<'_>,
-    out: &mut Vec<LogEvent>,
+    out: &mut Events,
 ) -> Result<(), Rejected> {
     for shape in DECODERS {
         if shape.sniff(record) && shape.decode(record, scope, out)? == Decoded::Yes {

@@ -144,10 +144,17 @@ pub(super) fn defaults() -> Vec<Pattern> {
 
 /// The kind of secret that an attribute of this name holds.
 pub(super) fn sensitive_name(name: &str) -> Option<&'static str> {
+    let last_byte = |name: &[u8]| name.iter().rev().find(|byte| !matches!(byte, b'_' | b'-')).copied();
+    let end = last_byte(name.as_bytes())?.to_ascii_lowercase();
+    if !matches!(end, b'd' | b'e' | b'l' | b'n' | b's' | b't' | b'y') {
+        return None;
+    }
     let last = name.rsplit('.').next().unwrap_or(name).as_bytes();
-    let by_end =
-        SENSITIVE_NAMES.iter().find(|(end, _)| ends_with(last, end.as_bytes())).map(|(_, kind)| *kind);
-    by_end.or_else(|| is_pin(last).then_some("pin"))
+    let by_end = SENSITIVE_NAMES
+        .iter()
+        .find(|(name, _)| name.as_bytes().last() == Some(&end) && ends_with(last, name.as_bytes()))
+        .map(|(_, kind)| *kind);
+    by_end.or_else(|| (end == b'n' && is_pin(last)).then_some("pin"))
 }
 
 /// Many words end in `pin`, so it has to be the whole last part of a name.

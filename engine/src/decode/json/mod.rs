@@ -1,11 +1,13 @@
 //! JSON: one object per record, an array of them, or a JSON string that holds either or a line of text.
 
+pub(super) mod flat;
 pub(super) mod reader;
 
 use super::fields;
 use super::plain;
 use super::reject::{RejectReason, Rejected};
 use super::shape::{Decoded, Record, Scope, Shape, find_and_decode};
+use crate::decode::Events;
 use crate::event::LogEvent;
 
 /// See the module.
@@ -32,12 +34,7 @@ impl Shape for Json {
         }
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let text = record.text()?.trim();
         let limits = &scope.settings().limits;
         match text.as_bytes().first() {
@@ -65,14 +62,18 @@ impl Shape for Json {
                 }
                 find_and_decode(&Record::of_text(&inner), &inner_scope, out)?;
             }
-            Some(b'{') => out.push(event(reader::object(text, limits)?, scope)?),
+            Some(b'{') => {
+                if !flat::decode(text, scope, out) {
+                    out.push(event(reader::object(text, limits)?, scope)?);
+                }
+            }
             _ => return Ok(Decoded::No),
         }
         Ok(Decoded::Yes)
     }
 }
 
-fn event(fields: Vec<fields::Field<'_>>, scope: &Scope<'_>) -> Result<LogEvent, Rejected> {
+pub(super) fn event(fields: Vec<fields::Field<'_>>, scope: &Scope<'_>) -> Result<LogEvent, Rejected> {
     let mut event = fields::event(fields, fields::Given::default(), scope)?;
     if event.level.is_none() {
         plain::read_message(&mut event, scope);

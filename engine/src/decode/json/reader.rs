@@ -65,7 +65,7 @@ pub(in crate::decode) fn objects<'a>(
     }
 }
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
     max_depth: usize,
@@ -84,6 +84,16 @@ impl<'a> Reader<'a> {
             name_bytes: text.len() + SPARE_NAME_BYTES,
             max_attributes: limits.max_attributes,
         }
+    }
+
+    /// In the middle of a text.
+    pub(super) fn at(text: &'a str, at: usize, limits: &Limits) -> Self {
+        Self { at, ..Self::new(text, limits) }
+    }
+
+    /// The byte that is read next.
+    pub(super) const fn place(&self) -> usize {
+        self.at
     }
 
     fn peek(&self) -> Option<u8> {
@@ -195,7 +205,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Passes over a value and checks that it is well-formed.
-    fn skip(&mut self, depth: usize) -> Result<(), Rejected> {
+    pub(super) fn skip(&mut self, depth: usize) -> Result<(), Rejected> {
         let (open, close) = match self.peek() {
             Some(b'[') => (b'[', b']'),
             Some(b'{') => (b'{', b'}'),
@@ -257,33 +267,41 @@ impl<'a> Reader<'a> {
     }
 
     fn string(&mut self) -> Result<Cow<'a, str>, Rejected> {
-        if !self.eat(b'"') {
-            return Err(self.fault("a string"));
+        let start = self.at + 1;
+        let first = if self.eat(b'"') { self.piece()? } else { return Err(self.fault("a string")) };
+        if self.text.as_bytes()[self.at - 1] == b'"' {
+            return Ok(Cow::Borrowed(first));
         }
-        let mut owned: Option<String> = None;
+        self.at = start - 1;
+        let mut owned = String::new();
+        self.string_into(&mut owned)?;
+        Ok(Cow::Owned(owned))
+    }
+
+    /// Appends a string's text.
+    pub(super) fn string_into(&mut self, into: &mut String) -> Result<(), Rejected> {
+        self.expect(b'"')?;
         loop {
-            let start = self.at;
-            let bytes = self.text.as_bytes();
-            let Some(length) = memchr::memchr2(b'"', b'\\', &bytes[start..]) else {
-                self.at = bytes.len();
-                return Err(self.fault("`\"`, the end of a string"));
-            };
-            let piece = &self.text[start..start + length];
-            self.at = start + length + 1;
-            if bytes[start + length] == b'"' {
-                return Ok(match owned {
-                    Some(mut text) => {
-                        text.push_str(piece);
-                        Cow::Owned(text)
-                    }
-                    None => Cow::Borrowed(piece),
-                });
+            let piece = self.piece()?;
+            into.push_str(piece);
+            if self.text.as_bytes()[self.at - 1] == b'"' {
+                return Ok(());
             }
-            let text = owned.get_or_insert_default();
-            text.push_str(piece);
             let unescaped = self.escape()?;
-            text.push(unescaped);
+            into.push(unescaped);
         }
+    }
+
+    /// The text up to the next quote or backslash, which is passed as well.
+    fn piece(&mut self) -> Result<&'a str, Rejected> {
+        let start = self.at;
+        let bytes = self.text.as_bytes();
+        let Some(length) = memchr::memchr2(b'"', b'\\', &bytes[start..]) else {
+            self.at = bytes.len();
+            return Err(self.fault("`\"`, the end of a string"));
+        };
+        self.at = start + length + 1;
+        Ok(&self.text[start..start + length])
     }
 
     fn escape(&mut self) -> Result<char, Rejected> {

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::{LogRecord, Sink, add, join, looks_like_export, too_deep};
+use super::{HEAD_BYTES, HEAD_MARK, LogRecord, Sink, add, join, looks_like_export, too_deep};
+use crate::decode::Events;
 use crate::decode::fields::{Field, Value};
 use crate::decode::json::reader;
 use crate::decode::reject::{RejectReason, Rejected};
 use crate::decode::shape::{Decoded, Record, Scope, Shape};
-use crate::event::LogEvent;
 
 /// See the module.
 pub(in crate::decode) struct OtlpJson;
@@ -22,17 +22,11 @@ impl Shape for OtlpJson {
     }
 
     fn sniff(&self, record: &Record<'_>) -> bool {
-        let head = &record.bytes()[..record.bytes().len().min(64)];
-        head.trim_ascii_start().first() == Some(&b'{')
-            && memchr::memmem::find(head, b"\"resourceLogs\"").is_some()
+        let head = &record.bytes()[..record.bytes().len().min(HEAD_BYTES)];
+        head.trim_ascii_start().first() == Some(&b'{') && memchr::memmem::find(head, HEAD_MARK).is_some()
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let text = record.text()?.trim();
         if !looks_like_export(text) {
             return Ok(Decoded::No);

@@ -10,6 +10,7 @@ pub(super) use proto::OtlpProto;
 
 use std::borrow::Cow;
 
+use super::events::Events;
 use super::fields::{self, Field, Given, Value};
 use super::json::reader;
 use super::reject::{RejectReason, Rejected};
@@ -17,6 +18,10 @@ use super::shape::Scope;
 use super::{level, plain};
 use crate::event::{EventTime, LogEvent};
 
+/// What the first [`HEAD_BYTES`] of an export in JSON hold.
+pub(super) const HEAD_MARK: &[u8] = b"\"resourceLogs\"";
+/// How far [`HEAD_MARK`] is looked for.
+pub(super) const HEAD_BYTES: usize = 64;
 /// Most bytes of text that the events of one record may take: each carries its resource's attributes, so a small
 /// record could ask for a lot.
 const MAX_EXPANDED_BYTES: usize = 32 << 20;
@@ -39,13 +44,13 @@ struct LogRecord<'a> {
 /// Appends events and keeps the limits of one record.
 struct Sink<'s, 'a> {
     scope: &'s Scope<'a>,
-    out: &'s mut Vec<LogEvent>,
+    out: &'s mut Events,
     events: usize,
     expanded: usize,
 }
 
 impl<'s, 'a> Sink<'s, 'a> {
-    fn new(scope: &'s Scope<'a>, out: &'s mut Vec<LogEvent>) -> Self {
+    fn new(scope: &'s Scope<'a>, out: &'s mut Events) -> Self {
         Self { scope, out, events: 0, expanded: 0 }
     }
 

@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 
 use super::wire::{Fields, Wire, text};
 use super::{LogRecord, Sink, add, join, quote, too_deep};
+use crate::decode::Events;
 use crate::decode::fields::{Field, Value};
 use crate::decode::reject::{RejectReason, Rejected};
 use crate::decode::shape::{Decoded, Record, Scope, Shape};
-use crate::event::LogEvent;
 
 /// See the module.
 pub(in crate::decode) struct OtlpProto;
@@ -32,12 +32,7 @@ impl Shape for OtlpProto {
             })
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let mut sink = Sink::new(scope, out);
         for field in Fields::new(record.bytes()) {
             if let (1, Wire::Bytes(resource_logs)) = field? {

@@ -4,6 +4,7 @@
 mod head;
 mod words;
 
+use super::events::{Events, Filling};
 use super::fields;
 use super::json::reader;
 use super::level;
@@ -29,21 +30,14 @@ impl Shape for Plain {
         true
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let text = record.text()?;
-        let event = event(text, &Head::of(text), scope);
-        fields::check(&event, scope)?;
-        out.push(event);
+        fields::check(fill(text, &Head::of(text), scope, out.next()), scope)?;
         Ok(Decoded::Yes)
     }
 }
 
-fn event(text: &str, head: &Head<'_>, scope: &Scope<'_>) -> LogEvent {
+fn fill<'e>(text: &str, head: &Head<'_>, scope: &Scope<'_>, mut filling: Filling<'e>) -> &'e LogEvent {
     let context = scope.context;
     let time =
         head.time.and_then(|written| written.resolve(context.transport_time, scope.settings().utc_offset_s));
@@ -51,18 +45,16 @@ fn event(text: &str, head: &Head<'_>, scope: &Scope<'_>) -> LogEvent {
         None => logger_at_the_end(head.message),
         Some(_) => (head.message, None),
     };
-    LogEvent {
-        timestamp: time.unwrap_or(context.transport_time),
-        time_source: if time.is_some() { TimeSource::Record } else { TimeSource::Transport },
-        service: head.service.or(trailing_service).or(context.service).unwrap_or_default().to_owned(),
-        level: head.level.or_else(|| level_of_message(head.message)),
-        message: if message.is_empty() { text.trim() } else { message }.to_owned(),
-        attributes: head
-            .attributes
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
+    for (name, value) in &head.attributes {
+        filling.attribute(name).push_str(value);
     }
+    let event = filling.event;
+    event.timestamp = time.unwrap_or(context.transport_time);
+    event.time_source = if time.is_some() { TimeSource::Record } else { TimeSource::Transport };
+    event.service.push_str(head.service.or(trailing_service).or(context.service).unwrap_or_default());
+    event.level = head.level.or_else(|| level_of_message(head.message));
+    event.message.push_str(if message.is_empty() { text.trim() } else { message });
+    event
 }
 
 /// log4j's `%m (%c)`: `started (kafka.server.KafkaServer)`.
@@ -91,11 +83,11 @@ pub(super) fn level_of_message(message: &str) -> Option<Level> {
 pub(super) fn read_message(event: &mut LogEvent, scope: &Scope<'_>) {
     let context = super::RecordContext { transport_time: event.timestamp, service: None };
     let Some(inner) = scope.inner(context) else { return };
-    let mut found = Vec::new();
+    let mut found = Events::default();
     if find_and_decode(&Record::of_text(&event.message), &inner, &mut found).is_err() || found.len() != 1 {
         return;
     }
-    let Some(line) = found.pop() else { return };
+    let Some(line) = Vec::from(found).pop() else { return };
     let says_nothing = line.level.is_none() && line.time_source == TimeSource::Transport;
     if says_nothing && !reader::looks_like_object(&event.message) {
         return;

@@ -2,11 +2,11 @@
 //! `Jun 14 15:16:01 host sshd[12]: text`.
 
 use super::{facility_of, level_of, priority};
+use crate::decode::Events;
 use crate::decode::line::{Line, word};
 use crate::decode::reject::Rejected;
 use crate::decode::shape::{Decoded, Record, Scope, Shape};
 use crate::decode::{level, time};
-use crate::event::LogEvent;
 
 /// See the module.
 pub(in crate::decode) struct Bsd;
@@ -24,12 +24,7 @@ impl Shape for Bsd {
         record.bytes().first().is_some_and(|byte| *byte == b'<' || byte.is_ascii_alphanumeric())
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let text = record.text()?;
         let (priority, rest) = match priority(text) {
             Some((priority, rest)) => (Some(priority), rest.trim_start()),
@@ -133,12 +128,7 @@ fn is_version(text: &str) -> bool {
 }
 
 /// A priority and a text, as kernels and embedded devices send them.
-fn without_time(
-    priority: u32,
-    text: &str,
-    scope: &Scope<'_>,
-    out: &mut Vec<LogEvent>,
-) -> Result<Decoded, Rejected> {
+fn without_time(priority: u32, text: &str, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
     let (tag, message) = match text.split_once(": ") {
         Some((head, message)) => match tag(head) {
             Some(tag) => (tag, message),

@@ -3,11 +3,11 @@
 use std::borrow::Cow;
 
 use super::{facility_of, level_of, priority};
+use crate::decode::Events;
 use crate::decode::line::{Line, word};
 use crate::decode::reject::{RejectReason, Rejected};
 use crate::decode::shape::{Decoded, Record, Scope, Shape};
 use crate::decode::{fields, time};
-use crate::event::LogEvent;
 
 /// See the module.
 pub(in crate::decode) struct Rfc5424;
@@ -25,12 +25,7 @@ impl Shape for Rfc5424 {
         record.bytes().starts_with(b"<") || record.bytes().first().is_some_and(u8::is_ascii_digit)
     }
 
-    fn decode(
-        &self,
-        record: &Record<'_>,
-        scope: &Scope<'_>,
-        out: &mut Vec<LogEvent>,
-    ) -> Result<Decoded, Rejected> {
+    fn decode(&self, record: &Record<'_>, scope: &Scope<'_>, out: &mut Events) -> Result<Decoded, Rejected> {
         let text = unframed(record.text()?);
         let Some((priority, rest)) = priority(text) else { return Ok(Decoded::No) };
         let Some(rest) = rest.strip_prefix("1 ") else { return Ok(Decoded::No) };

@@ -122,10 +122,12 @@ impl<'a> Cursor<'a> {
         let mut ahead = *self;
         ahead.spaces();
         let word = ahead.letters();
-        let after = match (word.to_ascii_uppercase().as_slice(), hour) {
-            (b"AM", 12) => 0,
-            (b"AM", 1..12) | (b"PM", 12) => hour,
-            (b"PM", 1..12) => hour + 12,
+        let (am, pm) = (word.eq_ignore_ascii_case(b"AM"), word.eq_ignore_ascii_case(b"PM"));
+        let after = match hour {
+            12 if am => 0,
+            1..12 if am => hour,
+            12 if pm => hour,
+            1..12 if pm => hour + 12,
             _ => return hour,
         };
         *self = ahead;

@@ -178,20 +178,17 @@ fn numeric_date(cursor: &mut Cursor<'_>, first: u32, separator: u8) -> Option<Wr
 }
 
 fn month(word: &[u8]) -> Option<u32> {
-    let short = word.get(..3)?.to_ascii_lowercase();
+    let short = word.get(..3)?;
     if word.len() > 9 {
         return None;
     }
-    let index = MONTHS.iter().position(|month| month.as_slice() == short)?;
+    let index = MONTHS.iter().position(|month| month.eq_ignore_ascii_case(short))?;
     u32::try_from(index + 1).ok()
 }
 
 fn is_weekday(word: &[u8]) -> bool {
     word.len() <= 9
-        && word.get(..3).is_some_and(|short| {
-            let short = short.to_ascii_lowercase();
-            WEEKDAYS.iter().any(|day| day.as_slice() == short)
-        })
+        && word.get(..3).is_some_and(|short| WEEKDAYS.iter().any(|day| day.eq_ignore_ascii_case(short)))
 }
 
 /// Times that start with a weekday or a month's name.

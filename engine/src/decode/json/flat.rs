@@ -1,0 +1,480 @@
+//! One flat JSON object in one pass: the fields' places are noted, not built, and their texts are copied once, into
+//! buffers that are used again. Whatever is out of the ordinary is left to the general way in [`super::reader`] and
+//! [`super::fields`]; what this one takes, it decodes to the same event.
+
+use super::reader::Reader;
+use crate::decode::events::{Events, Filling};
+use crate::decode::fields::{self, integer};
+use crate::decode::settings::{Names, Part};
+use crate::decode::shape::Scope;
+use crate::decode::{level, plain, time};
+use crate::event::{EventTime, Level, Limits, TimeSource};
+
+/// Where the fields of a record are; kept only for its memory.
+#[derive(Debug, Default)]
+pub(in crate::decode) struct Spans(Vec<Field>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    /// A text with a backslash in it.
+    Escaped,
+    /// A number, a boolean or an array, as it is written.
+    Written,
+    Null,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    name: (u32, u32),
+    value: (u32, u32),
+    kind: Kind,
+    is_number: bool,
+}
+
+/// Fields that were found for the parts of an event: the rank of the name in its list, and the field's number.
+#[derive(Clone, Copy, Debug, Default)]
+struct Found([Option<(u16, u16)>; Part::COUNT]);
+
+impl Found {
+    fn at(&self, part: Part) -> Option<usize> {
+        self.0[part as usize].map(|(_, index)| usize::from(index))
+    }
+}
+
+/// Decodes a record's text and says whether it did; where not, nothing is appended.
+pub(in crate::decode) fn decode(text: &str, scope: &Scope<'_>, out: &mut Events) -> bool {
+    let mut spans = std::mem::take(&mut out.spans);
+    spans.0.clear();
+    let before = out.len();
+    let found = scan(text, scope, &mut spans.0);
+    let decoded = found.and_then(|found| fill(text, &spans.0, found, scope, out)).is_some();
+    if !decoded {
+        out.truncate(before);
+    }
+    out.spans = spans;
+    decoded
+}
+
+/// Notes the fields of an object that holds no other one. `None`: not of this kind, or at fault.
+fn scan(text: &str, scope: &Scope<'_>, fields: &mut Vec<Field>) -> Option<Found> {
+    let names = scope.names();
+    let limits = &scope.settings().limits;
+    let most = limits.max_attributes.min(usize::from(u16::MAX) - 1);
+    u32::try_from(text.len()).ok()?;
+    let mut found = Found::default();
+    let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
+    cursor.expect(b'{')?;
+    loop {
+        cursor.space();
+        cursor.expect(b'"')?;
+        let (start, end, escaped) = cursor.string()?;
+        if escaped || limits.max_depth == 0 {
+            return None;
+        }
+        cursor.space();
+        cursor.expect(b':')?;
+        cursor.space();
+        let (kind, value, is_number) = cursor.value(text, limits)?;
+        let index = u16::try_from(fields.len()).ok().filter(|_| fields.len() < most)?;
+        let name = &text[start..end];
+        if names.wraps(name) || (index == 0 && name.starts_with("schema")) {
+            return None;
+        }
+        if kind != Kind::Null {
+            let is_text = matches!(kind, Kind::Text);
+            for (part, rank) in names.parts(name) {
+                if kind == Kind::Escaped && part != Part::Message {
+                    return None;
+                }
+                let is_better = found.0[part as usize].is_none_or(|best| (rank, index) < best);
+                if is_better && !(is_text && text[value.0..value.1].trim().is_empty()) {
+                    found.0[part as usize] = Some((rank, index));
+                }
+            }
+        }
+        fields.push(Field {
+            name: (start as u32, end as u32),
+            value: (value.0 as u32, value.1 as u32),
+            kind,
+            is_number,
+        });
+        cursor.space();
+        if cursor.eat(b'}') {
+            cursor.space();
+            return (cursor.at == cursor.bytes.len()).then_some(found);
+        }
+        cursor.expect(b',')?;
+    }
+}
+
+/// Makes the event. `None`: this needs the general way.
+fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut Events) -> Option<()> {
+    let name = |field: &Field| &text[field.name.0 as usize..field.name.1 as usize];
+    let value = |field: &Field| &text[field.value.0 as usize..field.value.1 as usize];
+    let (time_at, level_at, service_at) =
+        (found.at(Part::Time), found.at(Part::Level), found.at(Part::Service));
+    let message_at = found.at(Part::Message)?;
+    if service_at.is_none() && fields.iter().any(|field| name(field) == "hostname") {
+        return None;
+    }
+    let timestamp = match time_at {
+        None => None,
+        Some(index) => Some(time_of(value(&fields[index]), fields[index].is_number, scope)?),
+    };
+    let by_number = || found.at(Part::SeverityNumber).is_some();
+    let by_status = || {
+        let has = |names: &Names| fields.iter().any(|field| names.rank(name(field)).is_some());
+        has(&scope.names().method) && has(&scope.names().url)
+    };
+    let level = match level_at {
+        None if by_number() || by_status() => return None,
+        None => None,
+        Some(index) => Some(level_of(value(&fields[index]))?),
+    };
+    let mut filling = out.next();
+    let mut is_verbatim = true;
+    for (index, field) in fields.iter().enumerate() {
+        if index == message_at {
+            write(text, field, scope, &mut filling.event.message)?;
+            is_verbatim &= field.kind != Kind::Escaped;
+        } else if Some(index) == service_at {
+            let service = value(field);
+            let from_docker = name(field) == "container_name";
+            let service = if from_docker { service.strip_prefix('/').unwrap_or(service) } else { service };
+            filling.event.service.push_str(service);
+        } else if Some(index) != time_at && Some(index) != level_at && field.kind != Kind::Null {
+            write(text, field, scope, filling.attribute(name(field)))?;
+            is_verbatim &= field.kind != Kind::Escaped;
+        }
+    }
+    let Filling { event, .. } = filling;
+    event.timestamp = timestamp.unwrap_or(scope.context.transport_time);
+    event.time_source = if timestamp.is_some() { TimeSource::Record } else { TimeSource::Transport };
+    event.level = level;
+    if event.service.is_empty()
+        && let Some(known) = scope.context.service
+    {
+        is_verbatim = false;
+        event.service.push_str(known);
+    }
+    event.message.truncate(event.message.trim_end_matches(['\n', '\r']).len());
+    let start = event.message.trim_start();
+    if start.is_empty() || start.starts_with('{') {
+        return None;
+    }
+    if event.level.is_none() {
+        is_verbatim = false;
+        plain::read_message(event, scope);
+    }
+    fields::check(event, scope).ok()?;
+    out.verbatim = is_verbatim && scope.is_outermost();
+    Some(())
+}
+
+fn write(text: &str, field: &Field, scope: &Scope<'_>, into: &mut String) -> Option<()> {
+    let (start, end) = (field.value.0 as usize, field.value.1 as usize);
+    if field.kind == Kind::Escaped {
+        return Reader::at(text, start - 1, &scope.settings().limits).string_into(into).ok();
+    }
+    into.push_str(&text[start..end]);
+    Some(())
+}
+
+fn time_of(text: &str, is_number: bool, scope: &Scope<'_>) -> Option<EventTime> {
+    let written = if is_number { time::from_epoch(text) } else { time::from_field(text) };
+    written?.resolve(scope.context.transport_time, scope.settings().utc_offset_s)
+}
+
+fn level_of(text: &str) -> Option<Level> {
+    let text = text.trim();
+    if text.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) {
+        let letter = || match text.as_bytes() {
+            [letter] => level::from_letter(*letter),
+            _ => None,
+        };
+        return level::from_word(text).or_else(letter);
+    }
+    level::from_number(integer(text)?)
+}
+
+struct Cursor<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl Cursor<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.eat(byte).then_some(())
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Passes over a string whose opening quote was passed; its place, and whether a backslash is in it.
+    fn string(&mut self) -> Option<(usize, usize, bool)> {
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            match self.special()? {
+                b'"' => {
+                    self.at += 1;
+                    return Some((start, self.at - 1, escaped));
+                }
+                _ => {
+                    escaped = true;
+                    self.at += 2;
+                }
+            }
+        }
+    }
+
+    /// Goes to the next quote or backslash, eight bytes at a time.
+    fn special(&mut self) -> Option<u8> {
+        const LOW: u64 = 0x0101_0101_0101_0101;
+        const HIGH: u64 = 0x8080_8080_8080_8080;
+        // The lowest bit that is set stands for the first byte that is zero.
+        let zero = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
+        while let Some(eight) = self.bytes.get(self.at..).and_then(|rest| rest.first_chunk::<8>()) {
+            let word = u64::from_le_bytes(*eight);
+            let special = zero(word ^ (LOW * 0x22)) | zero(word ^ (LOW * 0x5c));
+            if special != 0 {
+                self.at += (special.trailing_zeros() / 8) as usize;
+                return self.peek();
+            }
+            self.at += 8;
+        }
+        while let Some(byte) = self.peek() {
+            if matches!(byte, b'"' | b'\\') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// Passes over a value: its kind, its place, and whether it is a number.
+    fn value(&mut self, text: &str, limits: &Limits) -> Option<(Kind, (usize, usize), bool)> {
+        let start = self.at;
+        match self.peek()? {
+            b'"' => {
+                self.at += 1;
+                let (start, end, escaped) = self.string()?;
+                let kind = if escaped { Kind::Escaped } else { Kind::Text };
+                return Some((kind, (start, end), false));
+            }
+            b't' => self.word(b"true")?,
+            b'f' => self.word(b"false")?,
+            b'n' => {
+                self.word(b"null")?;
+                return Some((Kind::Null, (start, self.at), false));
+            }
+            b'-' | b'0'..=b'9' => {
+                self.number()?;
+                return Some((Kind::Written, (start, self.at), true));
+            }
+            b'[' => {
+                let mut reader = Reader::at(text, start, limits);
+                reader.skip(1).ok()?;
+                self.at = reader.place();
+            }
+            _ => return None,
+        }
+        Some((Kind::Written, (start, self.at), false))
+    }
+
+    fn word(&mut self, word: &[u8]) -> Option<()> {
+        self.bytes.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
+    }
+
+    fn digits(&mut self) -> Option<()> {
+        let start = self.at;
+        while self.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+            self.at += 1;
+        }
+        (self.at > start).then_some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _ = self.eat(b'+') || self.eat(b'-');
+            self.digits()?;
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::decode::json::{event, reader};
+    use crate::decode::{Decoder, RecordContext};
+    use crate::event::LogEvent;
+
+    /// What the flat way and the general way make of a text.
+    fn both(text: &str) -> (Option<LogEvent>, Option<LogEvent>) {
+        let decoder = Decoder::default();
+        let context = RecordContext { transport_time: EventTime::from_micros(7), service: Some("known") };
+        let scope = Scope::new(&decoder, context);
+        let mut out = Events::default();
+        out.next().attribute("left").push_str("over");
+        out.next().event.message.push_str("left over");
+        out.clear();
+        let flat = decode(text.trim(), &scope, &mut out).then(|| out[0].clone());
+        assert_eq!(out.len(), usize::from(flat.is_some()));
+        let general =
+            reader::object(text.trim(), &decoder.settings().limits).and_then(|fields| event(fields, &scope));
+        (flat, general.ok())
+    }
+
+    fn assert_same(text: &str) -> bool {
+        let (flat, general) = both(text);
+        if flat.is_some() {
+            assert_eq!(flat, general, "{text}");
+        }
+        flat.is_some()
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            "time",
+            "timestamp",
+            "@timestamp",
+            "level",
+            "LEVEL",
+            "severity",
+            "severity_number",
+            "service",
+            "Service",
+            "app",
+            "container_name",
+            "logger",
+            "message",
+            "msg",
+            "log",
+            "payload",
+            "schema",
+            "schema.x",
+            "payload.a",
+            "message.b",
+            "method",
+            "url",
+            "status",
+            "pid",
+            "name",
+            "hostname",
+            "eventTime",
+            "eventtime",
+            "host",
+            "log.level",
+            "service.name",
+        ]);
+        prop_oneof![4 => known.prop_map(str::to_owned), 1 => "[a-z_.]{0,8}", 1 => r"[a-c\\]{1,3}"]
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let known = prop::sample::select(vec![
+            r#""INFO""#,
+            r#""w""#,
+            r#""[warn]""#,
+            r#""30""#,
+            "30",
+            "30.0",
+            "3",
+            r#""""#,
+            r#"" ""#,
+            "null",
+            "true",
+            "false",
+            r#""2026-01-05T12:00:00.123Z""#,
+            r#""2026-01-05 12:00:00""#,
+            "1767614400",
+            "1767614400123.5",
+            r#""noon""#,
+            r#""disk full on /dev/sda1\n""#,
+            r#""\n""#,
+            r#""say \"hi\" \u00e9""#,
+            r#""{\"message\":\"in\"}""#,
+            r#""{x}""#,
+            r#""error: no such user""#,
+            r#""2026-01-05 12:00:00 WARN [main] a.b.C - slow""#,
+            r#""GET""#,
+            r#""/x""#,
+            "503",
+            r#"["a", 1, {"b": 2}]"#,
+            "[1,]",
+            r#"{"name":"api","level":"warn"}"#,
+            "-0.5e+3",
+            "01",
+            "nul",
+            r#""/box""#,
+            r#""ünï ""#,
+            "\"line\r\n\"",
+        ]);
+        prop_oneof![6 => known.prop_map(str::to_owned), 1 => r#""[ -~é]{0,20}""#, 1 => "-?[0-9]{1,3}([.][0-9]{1,2})?"]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+        #[test]
+        fn the_flat_way_makes_the_same_event_as_the_general_way(
+            fields in prop::collection::vec((name(), value(), " ?"), 0..7), end in "[ }x]?",
+        ) {
+            let fields: Vec<String> =
+                fields.iter().map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}")).collect();
+            assert_same(&format!("{{{}}}{end}", fields.join(",")));
+        }
+    }
+
+    #[test]
+    fn the_fuzzers_corpus_decodes_the_same_both_ways() {
+        let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+        let mut read = 0;
+        for target in std::fs::read_dir(&corpus).unwrap() {
+            let Ok(files) = std::fs::read_dir(target.unwrap().path()) else { continue };
+            for file in files {
+                let bytes = std::fs::read(file.unwrap().path()).unwrap();
+                if let Ok(text) = std::str::from_utf8(&bytes) {
+                    assert_same(text);
+                    read += 1;
+                }
+            }
+        }
+        assert!(read > 50, "{read}");
+    }
+
+    #[test]
+    fn ordinary_records_go_the_flat_way() {
+        for text in [
+            r#"{"timestamp":"2026-01-05T12:00:00Z","level":"INFO","service":"api","message":"ready","port":80}"#,
+            r#"{ "time": 1767614400123, "lvl": 30, "msg": "say \"hi\"", "tags": ["a"], "gone": null }"#,
+            r#"{"log":"plain text without a level\n","stream":"stdout"}"#,
+        ] {
+            assert!(assert_same(text), "{text}");
+        }
+    }
+}
