@@ -5,6 +5,7 @@
 mod block;
 mod canonical;
 mod hash;
+mod hashing;
 mod key;
 mod line;
 mod mask;
@@ -15,6 +16,7 @@ mod shape;
 pub use block::Lanes;
 pub use canonical::Canonical;
 pub use hash::stable_hash;
+pub use hashing::{HashedRow, HashingVectorizer};
 pub use key::{KeyMaker, LineKey};
 pub use line::{FeatureSpec, Keyed, Line, MAX_WORDS, WordKind};
 pub use mask::{Masked, Word};

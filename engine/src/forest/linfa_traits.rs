@@ -71,11 +71,11 @@ impl<T> Fit<SparseRows, T, ForestError> for IsolationForestValidParams {
 
 impl<F: Float, D: Data<Elem = F>> PredictInplace<ArrayBase<D, Ix2>, Array1<F>> for Forest {
     fn predict_inplace<'a>(&'a self, x: &'a ArrayBase<D, Ix2>, y: &mut Array1<F>) {
-        let mut scratch = PathScratch::default();
+        let (mut scratch, mut values) = (PathScratch::default(), Vec::new());
         for (row, score) in x.rows().into_iter().zip(y) {
-            let values = row.iter().enumerate().map(|(column, value)| (column as u32, to_f64(*value)));
-            let sum = self.path_sum(values.filter(|(_, value)| *value != 0.0), &mut scratch);
-            *score = F::cast(self.score_of(sum));
+            values.clear();
+            values.extend(row.iter().copied().map(to_f64));
+            *score = F::cast(self.score_of(self.path_sum_of_dense(&values, &mut scratch)));
         }
     }
 

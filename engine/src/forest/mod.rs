@@ -6,19 +6,23 @@ mod import;
 #[cfg(feature = "linfa")]
 mod linfa_traits;
 mod params;
+mod plain;
+mod ranked;
 mod rows;
 mod sample;
 mod score;
+mod sparse;
 mod tree;
 
 pub use import::TreeArrays;
 pub use params::{IsolationForestParams, IsolationForestValidParams};
+pub use plain::PlainForest;
 pub use rows::{SparseRows, SparseRowsError};
 pub use sample::Reservoir;
 pub use score::{Forest, PathScratch};
 pub use tree::{ForestData, Node, Tree, average_path_length};
 
-pub(crate) use grow::{grow_tree, tree_rng};
+pub(crate) use grow::{Grower, tree_rng};
 
 /// Most columns that a forest takes.
 pub const MAX_FEATURES: u32 = 1 << 22;

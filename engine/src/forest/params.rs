@@ -1,7 +1,7 @@
 //! Parameters of a forest: unchecked, and checked. Only checked ones grow a forest.
 
 use super::{
-    Forest, ForestData, ForestError, MAX_FEATURES, MAX_TREES, Reservoir, SparseRows, grow_tree, tree_rng,
+    Forest, ForestData, ForestError, Grower, MAX_FEATURES, MAX_TREES, Reservoir, SparseRows, tree_rng,
 };
 use rayon::prelude::*;
 
@@ -99,12 +99,12 @@ impl IsolationForestValidParams {
         let sample_size = self.max_samples.min(rows.len());
         let trees = (0..self.n_estimators)
             .into_par_iter()
-            .map(|tree| {
+            .map_init(Grower::default, |grower, tree| {
                 let mut picked = vec![0; sample_size];
                 let mut reservoir = Reservoir::new(self.max_samples, self.seed, tree as u64);
                 reservoir.draw_until(rows.len() as u64, |row, slot| picked[slot] = row as usize);
-                let sample: Vec<_> = picked.into_iter().map(|row| rows.row(row)).collect();
-                grow_tree(&sample, sample_size, &mut tree_rng(self.seed, tree as u64))
+                let sample = picked.into_iter().map(|row| rows.row(row).iter().copied());
+                grower.grow(sample, sample_size, &mut tree_rng(self.seed, tree as u64))
             })
             .collect();
         Forest::from_data(ForestData { n_features, sample_size: sample_size as u32, trees })

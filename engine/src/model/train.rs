@@ -18,7 +18,7 @@ use super::row::Row;
 use super::{Contamination, Model, Provenance, score_of_nats};
 use crate::event::LogEvent;
 use crate::features::{FeatureSpec, Line, LineKey};
-use crate::forest::{Forest, ForestData, PathScratch, Reservoir, grow_tree, tree_rng};
+use crate::forest::{Forest, ForestData, Grower, PathScratch, Reservoir, tree_rng};
 
 pub use params::{CheckedTrainParams, ParamError, TrainParams};
 
@@ -316,11 +316,9 @@ impl FirstPass {
             .par_iter()
             .take(self.params.n_estimators)
             .enumerate()
-            .map(|(tree, slots)| {
-                let rows: Vec<Vec<_>> =
-                    slots.iter().map(|row| core::text_row(row.view().columns).collect()).collect();
-                let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
-                grow_tree(&rows, sample_size, &mut tree_rng(self.params.seed, tree as u64))
+            .map_init(Grower::default, |grower, (tree, slots)| {
+                let rows = slots.iter().map(|row| core::text_row(row.view().columns));
+                grower.grow(rows, sample_size, &mut tree_rng(self.params.seed, tree as u64))
             })
             .collect();
         let forest = ForestData { n_features: self.spec.n_features, sample_size: sample_size as u32, trees };

@@ -1,6 +1,8 @@
 //! The forest: sparse and dense rows, masks and walks, one thread and eight all give the same forest and scores.
 
-use engine::forest::{Forest, ForestError, IsolationForestParams, PathScratch, SparseRows, TreeArrays};
+use engine::forest::{
+    Forest, ForestError, IsolationForestParams, PathScratch, PlainForest, SparseRows, TreeArrays,
+};
 use linfa::ParamGuard;
 use linfa::dataset::DatasetBase;
 use linfa::traits::{Fit, Predict};
@@ -97,6 +99,34 @@ fn what_cannot_be_fitted_says_why() {
 }
 
 #[test]
+fn what_is_not_a_number_counts_as_zero() {
+    for columns in [3, 30] {
+        let forest = fit(&matrix(300, columns, 5), 20, 256);
+        let mut scratch = PathScratch::default();
+        let mut row = vec![1.0; columns];
+        row[1] = f64::NAN;
+        let sum = forest.path_sum_of_dense(&row, &mut scratch);
+        assert_eq!(sum, forest.path_sum((0..).zip(row.iter().copied()), &mut scratch));
+        row[1] = 0.0;
+        assert_eq!(sum, forest.path_sum_of_dense(&row, &mut scratch));
+    }
+}
+
+#[test]
+fn one_scratch_serves_many_forests() {
+    let dense = matrix(400, 20, 6);
+    let rows = sparse(&dense);
+    let (small, large) = (fit(&dense, 5, 64), fit(&dense, 50, 400));
+    let mut shared = PathScratch::default();
+    for row in 0..rows.len() {
+        for forest in [&small, &large] {
+            let alone = forest.score(rows.row(row), &mut PathScratch::default());
+            assert_eq!(forest.score(rows.row(row), &mut shared), alone);
+        }
+    }
+}
+
+#[test]
 fn rows_that_are_all_alike_score_alike() {
     let scores: Array1<f64> = fit(&Array2::ones((20, 3)), 10, 16).predict(&Array2::<f64>::ones((3, 3)));
     assert!(scores.iter().all(|score| *score == scores[0] && score.is_finite()));
@@ -128,6 +158,7 @@ proptest! {
         let rows = sparse(&matrix(rows, columns, seed));
         let forest = params(9, samples).checked().unwrap().fit_rows(&rows).unwrap();
         let unseen = sparse(&matrix(50, columns, seed.wrapping_add(1)));
+        let (plain, mut buffer) = (PlainForest::new(forest.data()), vec![0.0; columns]);
         let mut scratch = PathScratch::default();
         for row in (0..rows.len()).map(|row| rows.row(row)).chain((0..50).map(|row| unseen.row(row))) {
             let sum = forest.path_sum(row.iter().copied(), &mut scratch);
@@ -136,6 +167,9 @@ proptest! {
             let mut dense = vec![0.0; columns];
             row.iter().for_each(|(column, value)| dense[*column as usize] = *value);
             prop_assert_eq!(sum, forest.path_sum_of_dense(&dense, &mut scratch));
+            prop_assert_eq!(sum, plain.path_sum(row, &mut buffer));
+            prop_assert_eq!(sum, plain.path_sum_by_search(row));
+            prop_assert!(buffer.iter().all(|value| *value == 0.0));
         }
     }
 }

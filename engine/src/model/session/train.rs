@@ -15,7 +15,7 @@ use super::core::{Evidence, SessionCore, SessionCounts, SessionRow, evidence};
 use super::open::{OpenSessions, Session, SessionSettings};
 use super::{SessionKey, SessionModel};
 use crate::event::LogEvent;
-use crate::forest::{Forest, ForestData, PathScratch, Reservoir, grow_tree, tree_rng};
+use crate::forest::{Forest, ForestData, Grower, PathScratch, Reservoir, tree_rng};
 
 /// Sessions of the uniform sample from which tails and distribution are measured; fewer are all measured.
 const SAMPLE: usize = 1 << 14;
@@ -142,10 +142,9 @@ impl SessionTrainer {
             .slots
             .par_iter()
             .enumerate()
-            .map(|(tree, slots)| {
-                let rows: Vec<Vec<_>> = slots.iter().map(|row| text_row(&row.columns).collect()).collect();
-                let rows: Vec<_> = rows.iter().map(Vec::as_slice).collect();
-                grow_tree(&rows, sample_size, &mut tree_rng(self.params.seed ^ SEED, tree as u64))
+            .map_init(Grower::default, |grower, (tree, slots)| {
+                let rows = slots.iter().map(|row| text_row(&row.columns));
+                grower.grow(rows, sample_size, &mut tree_rng(self.params.seed ^ SEED, tree as u64))
             })
             .collect();
         let n_features = self.params.n_features as u32;
