@@ -5,11 +5,13 @@ const FIRST: u64 = 0xa076_1d64_78bd_642f;
 const SECOND: u64 = 0xe703_7ed1_a0b4_28db;
 
 /// Hashes `bytes`; seeds keep apart what is hashed for different purposes.
+#[inline]
 pub fn stable_hash(seed: u64, bytes: &[u8]) -> u64 {
     hash(seed, bytes, |word| word)
 }
 
 /// The hash of `bytes` with their ASCII letters in lower case.
+#[inline]
 pub(super) fn stable_hash_lower(seed: u64, bytes: &[u8]) -> u64 {
     hash(seed, bytes, lower)
 }

@@ -17,12 +17,23 @@ pub struct Word {
     pub is_mask: bool,
 }
 
+/// Which word goes on with the next byte.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Open {
+    #[default]
+    No,
+    /// The last of the words.
+    Last,
+    /// One that is not kept.
+    Unkept,
+}
+
 /// A masked text; its buffers are reused from one text to the next.
 #[derive(Debug, Default)]
 pub struct Masked {
     pattern: Vec<u8>,
     words: Vec<Word>,
-    open: Option<Word>,
+    open: Open,
 }
 
 impl Masked {
@@ -54,7 +65,7 @@ impl Masked {
     pub fn mask(&mut self, canonical: &Canonical) {
         self.pattern.clear();
         self.words.clear();
-        self.open = None;
+        self.open = Open::No;
         let mut scan = Scan {
             canonical,
             text: canonical.text(),
@@ -97,7 +108,7 @@ impl Masked {
                     return end;
                 }
             }
-            b'\'' if self.open.is_some() && is_between_letters(text, at) => {
+            b'\'' if self.open != Open::No && is_between_letters(text, at) => {
                 self.put(b"'", at..at + 1);
                 return at + 1;
             }
@@ -185,22 +196,25 @@ impl Masked {
         let start = self.pattern.len();
         self.pattern.extend_from_slice(part);
         let end = self.pattern.len();
-        match &mut self.open {
-            Some(word) => {
-                word.source.end = source.end;
-                word.masked.end = end;
-                word.is_mask &= is_mask;
+        match self.open {
+            Open::Last => {
+                if let Some(word) = self.words.last_mut() {
+                    word.source.end = source.end;
+                    word.masked.end = end;
+                    word.is_mask &= is_mask;
+                }
             }
-            None => self.open = Some(Word { source, masked: start..end, is_mask }),
+            Open::No if self.words.len() < MAX_WORDS => {
+                self.words.push(Word { source, masked: start..end, is_mask });
+                self.open = Open::Last;
+            }
+            // A line of a megabyte has half a million words; those that nobody looks at are not kept.
+            Open::No | Open::Unkept => self.open = Open::Unkept,
         }
     }
 
-    /// A line of a megabyte has half a million words; those that nobody looks at are not kept.
-    fn close(&mut self) {
-        let closed = self.open.take();
-        if self.words.len() < MAX_WORDS {
-            self.words.extend(closed);
-        }
+    const fn close(&mut self) {
+        self.open = Open::No;
     }
 }
 
