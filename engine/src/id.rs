@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::event::EventTime;
 
@@ -81,9 +81,58 @@ impl FindingId {
         part(&time.as_micros().to_le_bytes());
         part(&index.to_le_bytes());
         part(payload);
+        Self::finish(&hasher)
+    }
+
+    /// The id of what `detector` found of `service` in the window that begins at `start`. `subject` tells apart
+    /// what one window may hold several of (transaction names, patterns); `episode` counts within the window.
+    pub fn of_window(detector: &str, service: &str, subject: &str, start: EventTime, episode: u32) -> Self {
+        Self::of_parts(&[
+            b"window",
+            detector.as_bytes(),
+            service.as_bytes(),
+            subject.as_bytes(),
+            &start.as_micros().to_le_bytes(),
+            &episode.to_le_bytes(),
+        ])
+    }
+
+    /// The id of the alert of `service` that `first` opened.
+    pub fn of_alert(service: &str, first: Self) -> Self {
+        Self::of_parts(&[b"alert", service.as_bytes(), &first.0])
+    }
+
+    fn of_parts(parts: &[&[u8]]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        for part in parts {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part);
+        }
+        Self::finish(&hasher)
+    }
+
+    fn finish(hasher: &blake3::Hasher) -> Self {
         let mut id = [0; 16];
         hasher.finalize_xof().fill(&mut id);
         Self(id)
+    }
+}
+
+impl std::str::FromStr for FindingId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("an id is 32 hexadecimal digits, got `{}`", text.escape_debug());
+        if text.len() != 32 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(wrong());
+        }
+        u128::from_str_radix(text, 16).map(|number| Self(number.to_be_bytes())).map_err(|_| wrong())
+    }
+}
+
+impl<'de> Deserialize<'de> for FindingId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -127,6 +176,29 @@ mod tests {
             longer.push(0);
             prop_assert_ne!(id, kafka(&topic, offset, &longer));
         }
+    }
+
+    #[test]
+    fn an_id_survives_being_written() {
+        let id = kafka("t", 1, b"x");
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("xyz".parse::<FindingId>().unwrap_err().contains("`xyz`"));
+    }
+
+    #[test]
+    fn a_window_has_an_id_per_detector_service_subject_start_and_episode() {
+        let start = EventTime::from_millis(5_000);
+        let ids = [
+            FindingId::of_window("d", "s", "", start, 0),
+            FindingId::of_window("e", "s", "", start, 0),
+            FindingId::of_window("d", "t", "", start, 0),
+            FindingId::of_window("d", "s", "x", start, 0),
+            FindingId::of_window("d", "s", "", EventTime::from_millis(5_001), 0),
+            FindingId::of_window("d", "s", "", start, 1),
+            FindingId::of_alert("s", FindingId::of_window("d", "s", "", start, 0)),
+        ];
+        assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), ids.len());
+        assert_eq!(ids[0], FindingId::of_window("d", "s", "", start, 0));
     }
 
     #[test]

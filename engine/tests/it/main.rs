@@ -4,6 +4,7 @@
 
 mod artifact;
 mod decode;
+mod detect;
 mod events;
 mod forest;
 mod fuzz_corpus;

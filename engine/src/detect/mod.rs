@@ -1,0 +1,387 @@
+//! Scored lines and ticks in, anomalies out. One file per detector and a list of them; each keeps a state per
+//! service. Never reads a clock: time comes with the lines and as ticks, so the same stream gives the same findings.
+
+mod anomaly;
+mod classes;
+pub mod docs;
+pub(crate) mod knobs;
+mod registry;
+mod seen;
+mod services;
+mod sketch;
+mod state;
+mod steps;
+
+mod degradation;
+mod error_burst;
+mod error_class;
+mod error_rate;
+mod failure_spike;
+mod heartbeat;
+mod new_pattern;
+mod odd_line;
+mod slow_responses;
+mod slow_step;
+mod timeout;
+mod volume;
+
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::decode::business::BusinessNames;
+use crate::event::EventTime;
+pub(crate) use anomaly::cut;
+pub use anomaly::{Anomaly, Evidence, Finding, Severity, Source, Text};
+pub use classes::Class;
+use knobs::Stream;
+pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written};
+pub(crate) use knobs::{Knobs, knobs};
+use registry::{At, Detect, Service};
+pub use registry::{Entry, REGISTRY, Warming};
+use seen::Facts;
+pub use seen::{Origin, Seen};
+pub use services::OTHER;
+use services::{Clock, Services};
+pub use sketch::{RELATIVE_ERROR, Sketch};
+use steps::micros;
+
+/// Version of [`Snapshot`]; another one is refused.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// A step of the clock, part of the stream like a line: about one a second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// What the clock shows; never less than before.
+    pub now: EventTime,
+    /// The input is neither behind nor down: silence is the services' own.
+    pub caught_up: bool,
+}
+
+/// The scores above which a line is odd, and above which that is worth a warning.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Thresholds {
+    /// A line that scores above it is an anomaly.
+    pub odd: f64,
+    /// A line that scores above it is a warning: what the budget expects to be exceeded so often a day.
+    pub warning: f64,
+}
+
+impl Default for Thresholds {
+    /// Nothing is odd: what holds until a model is there.
+    fn default() -> Self {
+        Self { odd: 1.0, warning: 1.0 }
+    }
+}
+
+/// What detectors did not use, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Lines that came after their window was closed.
+    pub late: u64,
+    /// Lines that were ahead of the clock.
+    pub future: u64,
+    /// Lines of services beyond the cap.
+    pub beyond_cap: u64,
+}
+
+/// The states of all detectors at one place of the stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    version: u32,
+    stream: Vec<u8>,
+    detectors: BTreeMap<String, (u32, Vec<u8>)>,
+}
+
+/// Why a snapshot cannot be taken or used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the state of {part} cannot be used: {detail}")]
+pub struct SnapshotError {
+    /// Whose state.
+    pub part: String,
+    /// Why.
+    pub detail: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct StreamState {
+    clocks: Vec<Clock>,
+    now: Option<i64>,
+    live: i64,
+    newest: i64,
+    counters: Counters,
+    free: Vec<usize>,
+}
+
+/// How long a service must have been silent before its slot may go to another one, in microseconds.
+const GONE: i64 = 86_400 * steps::SECOND;
+
+/// Closing windows is tried whenever a service's time passes a multiple of this, in microseconds.
+const GRID: i64 = 5 * steps::SECOND;
+
+/// The whole bank of detectors for one stream of lines: those of one partition, or of all.
+pub struct Detectors {
+    settings: Settings,
+    stream: Vec<Stream>,
+    names: BusinessNames,
+    thresholds: Thresholds,
+    services: Services,
+    bank: Vec<(&'static str, Box<dyn Detect>)>,
+    now: Option<i64>,
+    live: i64,
+    newest: i64,
+    counters: Counters,
+    free: Vec<usize>,
+}
+
+impl std::fmt::Debug for Detectors {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Detectors")
+            .field("services", &self.services.clocks.len())
+            .field("now", &self.now)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Detectors {
+    /// A bank with these settings that has seen nothing.
+    pub fn new(settings: Settings, names: BusinessNames) -> Self {
+        let stream: Vec<Stream> = settings.typed(STREAM);
+        let on = REGISTRY.iter().filter(|entry| settings.is_on(entry.name));
+        let bank = on.map(|entry| (entry.name, (entry.make)(&settings))).collect();
+        let most = stream.first().map_or(1, |stream| stream.most_services as usize);
+        Self {
+            stream,
+            names,
+            thresholds: Thresholds::default(),
+            services: Services::new(most),
+            bank,
+            settings,
+            now: None,
+            live: 0,
+            newest: i64::MIN,
+            counters: Counters::default(),
+            free: Vec::new(),
+        }
+    }
+
+    /// Sets the scores that make a line odd: with each model.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.thresholds = thresholds;
+        self.bank.iter_mut().for_each(|(_, detector)| detector.set_thresholds(thresholds));
+    }
+
+    /// Takes a line; what follows from it is appended to `out`.
+    pub fn push(&mut self, seen: &Seen<'_>, out: &mut Vec<Finding>) {
+        let event = seen.event;
+        let slot = self.slot(&event.service);
+        let mut time = event.timestamp.as_micros();
+        let Self { services, stream, counters, bank, .. } = self;
+        let clock = &mut services.clocks[slot];
+        let stream = &stream[clock.profile.min(stream.len() - 1)];
+        if let Some(now) = self.now
+            && time > now.saturating_add(micros(stream.future_s))
+        {
+            counters.future += 1;
+            time = now;
+        }
+        let lateness = micros(stream.lateness_s);
+        let late = clock.has_spoken() && time < clock.newest.saturating_sub(lateness);
+        if late {
+            counters.late += 1;
+        } else {
+            clock.first = clock.first.min(time);
+            clock.newest = clock.newest.max(time);
+            clock.now = clock.now.max(clock.newest);
+            self.newest = self.newest.max(clock.now);
+        }
+        clock.lines += 1;
+        let closed = clock.now.saturating_sub(lateness);
+        let crosses = closed.div_euclid(GRID) > clock.closed.div_euclid(GRID);
+        if crosses {
+            clock.closed = closed;
+        }
+        let service = Service { slot, clock, lateness_s: stream.lateness_s, live: self.live };
+        if crosses {
+            bank.iter_mut().for_each(|(_, detector)| detector.advance(&service, closed, out));
+        }
+        let facts = Facts::of(event, &self.names);
+        let at = At { service, seen, facts: &facts, time, late };
+        bank.iter_mut().for_each(|(_, detector)| detector.line(&at, out));
+        services.clocks[slot].heard = self.live;
+    }
+
+    /// Takes a line of history: baselines learn of it, and what would have been found is not told.
+    pub fn learn(&mut self, seen: &Seen<'_>) {
+        let mut untold = Vec::new();
+        self.push(seen, &mut untold);
+    }
+
+    /// The clock moves on: windows of silent services close, silence is noticed.
+    pub fn tick(&mut self, tick: Tick, out: &mut Vec<Finding>) {
+        let now = tick.now.as_micros();
+        let passed = self.now.map_or(0, |before| now.saturating_sub(before).max(0));
+        self.now = Some(self.now.map_or(now, |before| before.max(now)));
+        if tick.caught_up {
+            self.live = self.live.saturating_add(passed);
+        }
+        for slot in 0..self.services.clocks.len() {
+            self.tick_service(slot, tick.caught_up, out);
+        }
+        if self.services.is_full() && self.free.is_empty() {
+            let live = self.live;
+            let gone =
+                |(slot, clock): (usize, &Clock)| (slot > 0 && live - clock.heard > GONE).then_some(slot);
+            self.free = self.services.clocks.iter().enumerate().filter_map(gone).collect();
+        }
+    }
+
+    fn tick_service(&mut self, slot: usize, is_live: bool, out: &mut Vec<Finding>) {
+        let Self { services, stream, bank, .. } = self;
+        let clock = &mut services.clocks[slot];
+        if !clock.has_spoken() {
+            return;
+        }
+        let stream = &stream[clock.profile.min(stream.len() - 1)];
+        let silent = self.live - clock.heard;
+        let mut crosses = false;
+        if silent >= micros(stream.idle_s) {
+            clock.now = clock.now.max(clock.newest.saturating_add(silent));
+            self.newest = self.newest.max(clock.now);
+            let closed = clock.now.saturating_sub(micros(stream.lateness_s));
+            crosses = closed.div_euclid(GRID) > clock.closed.div_euclid(GRID);
+            if crosses {
+                clock.closed = closed;
+            }
+        }
+        let closed = clock.closed;
+        let service = Service { slot, clock, lateness_s: stream.lateness_s, live: self.live };
+        for (_, detector) in bank.iter_mut() {
+            if crosses {
+                detector.advance(&service, closed, out);
+            }
+            detector.tick(&service, is_live, out);
+        }
+    }
+
+    fn slot(&mut self, name: &str) -> usize {
+        let Self { services, settings, .. } = self;
+        let slot = services.slot(name, |name| settings.index_of(name));
+        if slot != 0 || name == OTHER {
+            return slot;
+        }
+        match self.free.pop() {
+            // It may have spoken again since it was put on the list.
+            Some(free) if self.live - services.clocks[free].heard > GONE => {
+                services.rename(free, cut(name, 1_024), settings.index_of(name));
+                self.bank.iter_mut().for_each(|(_, detector)| detector.forget(free));
+                free
+            }
+            _ => {
+                self.counters.beyond_cap += 1;
+                0
+            }
+        }
+    }
+
+    /// The newest event time that any service has reached; what alerts resolve by. `None` before the first line.
+    pub fn event_time(&self) -> Option<EventTime> {
+        (self.newest > i64::MIN).then(|| EventTime::from_micros(self.newest))
+    }
+
+    /// The event time that a service has reached.
+    pub fn event_time_of(&self, service: &str) -> Option<EventTime> {
+        let clock = &self.services.clocks[self.services.find(service)?];
+        clock.has_spoken().then(|| EventTime::from_micros(clock.now))
+    }
+
+    /// Services that have a state of their own.
+    pub fn services(&self) -> usize {
+        self.services.clocks.len() - 1
+    }
+
+    /// What was not used.
+    pub fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// What each detector left untold because there was too much of it.
+    pub fn held_back(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.bank.iter().map(|(name, detector)| (*name, detector.held_back()))
+    }
+
+    /// What detectors still need before they can say something of a service; at most `most` entries.
+    pub fn warming(&self, most: usize) -> Vec<Warming> {
+        let mut all = Vec::new();
+        for (slot, clock) in self.services.clocks.iter().enumerate().filter(|(_, clock)| clock.has_spoken()) {
+            let service = Service { slot, clock, lateness_s: 0.0, live: self.live };
+            for (detector, bank) in &self.bank {
+                if all.len() == most {
+                    return all;
+                }
+                let needs = bank.needs(&service);
+                all.extend(needs.map(|needs| Warming { detector, service: clock.name.clone(), needs }));
+            }
+        }
+        all
+    }
+
+    /// All states, as they are after the lines and ticks so far.
+    ///
+    /// # Errors
+    /// A state is larger than a snapshot may be.
+    pub fn snapshot(&self) -> Result<Snapshot, SnapshotError> {
+        let failed = |part: &str, detail| SnapshotError { part: part.to_owned(), detail };
+        let stream = StreamState {
+            clocks: self.services.clocks.clone(),
+            now: self.now,
+            live: self.live,
+            newest: self.newest,
+            counters: self.counters,
+            free: self.free.clone(),
+        };
+        let mut detectors = BTreeMap::new();
+        for (name, detector) in &self.bank {
+            detectors.insert((*name).to_owned(), detector.save().map_err(|detail| failed(name, detail))?);
+        }
+        let stream = state::save(&stream).map_err(|detail| failed("the stream", detail))?;
+        Ok(Snapshot { version: SNAPSHOT_VERSION, stream, detectors })
+    }
+
+    /// Takes all states back; detectors that the snapshot does not know begin empty.
+    ///
+    /// # Errors
+    /// The snapshot or one of its states is damaged or of another version; nothing is changed then.
+    pub fn restore(&mut self, snapshot: &Snapshot) -> Result<(), SnapshotError> {
+        let failed = |part: &str, detail| SnapshotError { part: part.to_owned(), detail };
+        if snapshot.version != SNAPSHOT_VERSION {
+            let detail =
+                format!("version {}; this program reads version {SNAPSHOT_VERSION}", snapshot.version);
+            return Err(failed("the stream", detail));
+        }
+        let stream: StreamState =
+            state::load(&snapshot.stream).map_err(|detail| failed("the stream", detail))?;
+        let mut bank: Vec<(&'static str, Box<dyn Detect>)> = Vec::new();
+        for entry in REGISTRY.iter().filter(|entry| self.settings.is_on(entry.name)) {
+            let mut detector = (entry.make)(&self.settings);
+            detector.set_thresholds(self.thresholds);
+            if let Some((version, bytes)) = snapshot.detectors.get(entry.name) {
+                detector.load(*version, bytes).map_err(|detail| failed(entry.name, detail))?;
+            }
+            bank.push((entry.name, detector));
+        }
+        let Self { services, settings, .. } = self;
+        services.restore(stream.clocks, |name| settings.index_of(name));
+        self.bank = bank;
+        self.now = stream.now;
+        self.live = stream.live;
+        self.newest = stream.newest;
+        self.counters = stream.counters;
+        self.free = stream.free;
+        Ok(())
+    }
+}

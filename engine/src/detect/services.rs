@@ -1,0 +1,108 @@
+//! The services that have a state, and each one's clock. A service's event time is that of its own newest line,
+//! so that no other service's clock, right or wrong, can close its windows.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Name that stands for all services beyond the cap.
+pub const OTHER: &str = "__other__";
+
+/// Longest service name that is kept, in bytes.
+const NAME_BYTES: usize = 1_024;
+
+/// One service's clocks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Clock {
+    pub name: String,
+    /// Index into the settings; found again when state is restored.
+    #[serde(skip)]
+    pub profile: usize,
+    /// Time of the first line.
+    pub first: i64,
+    /// Time of the newest line.
+    pub newest: i64,
+    /// Event time as far as it is known: of the newest line, or that and how long it has been silent.
+    pub now: i64,
+    /// What the live clock showed at the last line.
+    pub heard: i64,
+    /// Lines so far.
+    pub lines: u64,
+    /// The time up to which windows were closed.
+    pub closed: i64,
+}
+
+/// Names, clocks and indexes ("slots") of services. Slot 0 is [`OTHER`].
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    slots: HashMap<String, usize, foldhash::quality::FixedState>,
+    pub clocks: Vec<Clock>,
+    most: usize,
+}
+
+impl Services {
+    pub fn new(most: usize) -> Self {
+        let mut services = Self { most, ..Self::default() };
+        services.clocks.push(Clock::new(OTHER, 0));
+        services
+    }
+
+    /// The slot of a service, and whether it is a new one; [`OTHER`]'s where there are too many.
+    pub fn slot(&mut self, name: &str, profile: impl FnOnce(&str) -> usize) -> usize {
+        if let Some(slot) = self.slots.get(name) {
+            return *slot;
+        }
+        if self.clocks.len() > self.most || name == OTHER {
+            return 0;
+        }
+        let slot = self.clocks.len();
+        self.slots.insert(name.to_owned(), slot);
+        self.clocks.push(Clock::new(super::anomaly::cut(name, NAME_BYTES), profile(name)));
+        slot
+    }
+
+    /// Whether there is no slot left.
+    pub fn is_full(&self) -> bool {
+        self.clocks.len() > self.most
+    }
+
+    /// Gives the slot of a service that is gone to another one.
+    pub fn rename(&mut self, slot: usize, name: &str, profile: usize) {
+        let old = std::mem::replace(&mut self.clocks[slot], Clock::new(name, profile));
+        self.slots.remove(&old.name);
+        self.slots.insert(name.to_owned(), slot);
+    }
+
+    pub fn find(&self, name: &str) -> Option<usize> {
+        if name == OTHER { Some(0) } else { self.slots.get(name).copied() }
+    }
+
+    pub fn restore(&mut self, clocks: Vec<Clock>, profile: impl Fn(&str) -> usize) {
+        self.slots =
+            clocks.iter().enumerate().skip(1).map(|(slot, clock)| (clock.name.clone(), slot)).collect();
+        self.clocks = clocks;
+        if self.clocks.is_empty() {
+            self.clocks.push(Clock::new(OTHER, 0));
+        }
+        self.clocks.iter_mut().for_each(|clock| clock.profile = profile(&clock.name));
+    }
+}
+
+impl Clock {
+    fn new(name: &str, profile: usize) -> Self {
+        Self {
+            name: name.to_owned(),
+            profile,
+            first: i64::MAX,
+            newest: i64::MIN,
+            now: i64::MIN,
+            heard: 0,
+            lines: 0,
+            closed: i64::MIN,
+        }
+    }
+
+    pub const fn has_spoken(&self) -> bool {
+        self.lines > 0
+    }
+}
