@@ -11,6 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 mod access;
 mod anomaly;
 mod catalog;
+pub mod days;
 mod values;
 
 pub use access::Access;

@@ -143,6 +143,3 @@ impl Audience {
                 || alert.parts.iter().any(|part| of(&self.detectors, &part.detector)))
     }
 }
-
-/// The numbers as the documentation lists them.
-pub(crate) const KNOBS: &[crate::detect::Knob] = <Alerts as crate::detect::Knobs>::KNOBS;

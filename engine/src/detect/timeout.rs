@@ -102,7 +102,7 @@ impl Detect for Detector {
             return;
         }
         let of = |name: &str| {
-            let named = stable_hash(at.service.slot as u64, name.as_bytes());
+            let named = stable_hash(stable_hash(0, at.service.name().as_bytes()), name.as_bytes());
             stable_hash(named, id.as_bytes())
         };
         let name = business.name.unwrap_or_default();
@@ -142,7 +142,7 @@ impl Detect for Detector {
             && deadline < closed
         {
             let Some(open) = self.state.remove(key) else { break };
-            let together = stable_hash(service.slot as u64, open.name.as_bytes());
+            let together = stable_hash(stable_hash(1, service.name().as_bytes()), open.name.as_bytes());
             let until = self.state.told.get(&together).copied().unwrap_or(i64::MIN);
             if deadline < until {
                 out.push(service.holds(NAME, deadline));

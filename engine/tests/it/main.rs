@@ -4,7 +4,6 @@
 
 mod artifact;
 mod decode;
-mod detect;
 mod events;
 mod forest;
 mod fuzz_corpus;

@@ -137,3 +137,15 @@ fn a_snapshot_that_cannot_be_read_is_refused_and_changes_nothing() {
     rig.say(NOON, "a", Level::Error);
     assert_eq!(rig.anomalies().len(), 1);
 }
+
+/// Renew the page with `UPDATE_DOCS=1 cargo test -p engine documented`.
+#[test]
+fn detectors_are_documented_as_the_code_says() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/detectors.md");
+    let page = docs::page();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(&path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(written, page, "renew docs/detectors.md: see above this test");
+}

@@ -77,7 +77,10 @@ fn payments(failures: u32, all: u32) -> Rig {
     }
     let start = NOON + 86_700.0;
     for index in 0..all {
-        pay(start + f64::from(index) * 290.0 / f64::from(all), (index + 1) * failures / all > index * failures / all);
+        pay(
+            start + f64::from(index) * 290.0 / f64::from(all),
+            (index + 1) * failures / all > index * failures / all,
+        );
     }
     pay(start + 330.0, false);
     rig

@@ -93,7 +93,10 @@ proptest! {
             items.iter().filter(own).for_each(|item| feed(&mut alone, item));
             // A trace goes from service to service: its detector needs them all.
             let without_steps = |found: Vec<Finding>| -> Vec<Finding> {
-                let is_step = |finding: &Finding| matches!(finding, Finding::Anomaly(a) if a.detector == "slow_step");
+                let is_step = |finding: &Finding| match finding {
+                    Finding::Anomaly(anomaly) => anomaly.detector == "slow_step",
+                    Finding::Holds { detector, .. } => detector == "slow_step",
+                };
                 found.into_iter().filter(|finding| !is_step(finding)).collect()
             };
             prop_assert_eq!(
