@@ -3,6 +3,7 @@
 
 mod compare;
 mod corpus;
+mod detectors;
 mod growth;
 mod measure;
 mod pairs;
@@ -27,6 +28,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Makes a corpus
     Corpus(corpus::Arguments),
+    /// Runs simulated days with labelled incidents through the detectors
+    Detectors(detectors::Arguments),
     /// Measures how the cost of a line grows, and draws it
     Growth(growth::Arguments),
     /// Runs a program and tells what it cost
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Compare(arguments) => compare::run(arguments),
         Command::Corpus(arguments) => corpus::run(&arguments),
+        Command::Detectors(arguments) => detectors::run(&arguments),
         Command::Growth(arguments) => growth::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
         Command::ScoreTrees(arguments) => work::imported::run(&arguments),

@@ -266,7 +266,7 @@ impl Anomaly {
 
 /// An anomaly of a window, as a detector describes it.
 pub(crate) struct Found<'a> {
-    pub detector: &'static str,
+    pub detector: &'a str,
     pub service: &'a str,
     pub subject: &'a str,
     pub severity: Severity,

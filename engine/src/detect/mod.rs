@@ -20,6 +20,7 @@ mod failure_spike;
 mod heartbeat;
 mod new_pattern;
 mod odd_line;
+mod rules;
 mod slow_responses;
 mod slow_step;
 mod timeout;
@@ -29,6 +30,7 @@ mod volume;
 pub(crate) mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +44,7 @@ pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written};
 pub(crate) use knobs::{Knobs, knobs};
 use registry::{At, Detect, Service};
 pub use registry::{Entry, REGISTRY, Warming};
+pub use rules::{Rule, RuleError, Rules};
 use seen::Facts;
 pub use seen::{Origin, Seen};
 pub use services::OTHER;
@@ -116,6 +119,9 @@ struct StreamState {
     free: Vec<usize>,
 }
 
+/// Name of the user's rules among the states; their anomalies are named by the rule.
+const RULES: &str = "rules";
+
 /// How long a service must have been silent before its slot may go to another one, in microseconds.
 const GONE: i64 = 86_400 * steps::SECOND;
 
@@ -128,6 +134,7 @@ pub struct Detectors {
     stream: Vec<Stream>,
     names: BusinessNames,
     thresholds: Thresholds,
+    rules: Option<Arc<Rules>>,
     services: Services,
     bank: Vec<(&'static str, Box<dyn Detect>)>,
     now: Option<i64>,
@@ -158,6 +165,7 @@ impl Detectors {
             stream,
             names,
             thresholds: Thresholds::default(),
+            rules: None,
             services: Services::new(most),
             bank,
             settings,
@@ -167,6 +175,15 @@ impl Detectors {
             counters: Counters::default(),
             free: Vec::new(),
         }
+    }
+
+    /// With rules of the user beside the detectors of the list.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        let rules = Arc::new(rules);
+        self.bank.push((RULES, Box::new(rules::Detector::new(Arc::clone(&rules)))));
+        self.rules = Some(rules);
+        self
     }
 
     /// Sets the scores that make a line odd: with each model.
@@ -367,12 +384,16 @@ impl Detectors {
             state::load(&snapshot.stream).map_err(|detail| failed("the stream", detail))?;
         let mut bank: Vec<(&'static str, Box<dyn Detect>)> = Vec::new();
         for entry in REGISTRY.iter().filter(|entry| self.settings.is_on(entry.name)) {
-            let mut detector = (entry.make)(&self.settings);
+            bank.push((entry.name, (entry.make)(&self.settings)));
+        }
+        if let Some(rules) = &self.rules {
+            bank.push((RULES, Box::new(rules::Detector::new(Arc::clone(rules)))));
+        }
+        for (name, detector) in &mut bank {
             detector.set_thresholds(self.thresholds);
-            if let Some((version, bytes)) = snapshot.detectors.get(entry.name) {
-                detector.load(*version, bytes).map_err(|detail| failed(entry.name, detail))?;
+            if let Some((version, bytes)) = snapshot.detectors.get(*name) {
+                detector.load(*version, bytes).map_err(|detail| failed(name, detail))?;
             }
-            bank.push((entry.name, detector));
         }
         let Self { services, settings, .. } = self;
         services.restore(stream.clocks, |name| settings.index_of(name));

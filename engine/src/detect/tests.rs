@@ -9,6 +9,7 @@ mod bank;
 mod baselines;
 mod properties;
 mod rules;
+mod user_rules;
 
 /// A line of standard input, numbered.
 pub(crate) struct Numbered(pub u64);

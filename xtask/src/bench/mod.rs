@@ -18,6 +18,8 @@ pub enum Bench {
     Compare(rig::Arguments),
     /// Make the CSV that speed and stability are measured on
     Corpus(rig::Arguments),
+    /// Simulated days with labelled incidents: recall and precision of each detector, notifications a day
+    Detectors(rig::Arguments),
     /// Measure how cost grows with trees, features, vocabulary, corpus and services, and plot it
     Growth(rig::Arguments),
     /// Compare the forest with scikit-learn's: the same forest's scores, and grown forests' scores on average
@@ -35,6 +37,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Online(arguments) => online::run(arguments),
         Bench::Compare(arguments) => rig::compare(arguments),
         Bench::Corpus(arguments) => rig::corpus(arguments),
+        Bench::Detectors(arguments) => rig::detectors(arguments),
         Bench::Growth(arguments) => rig::growth(arguments),
         Bench::Parity => parity::run(),
         Bench::Quality(arguments) => quality::run(arguments),

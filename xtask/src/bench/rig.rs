@@ -60,6 +60,15 @@ pub fn growth(arguments: &Arguments) -> Result<()> {
     call("growth", &["--work".into(), work()?.into()], arguments)
 }
 
+/// `cargo xtask bench detectors`.
+///
+/// # Errors
+/// What `rig` said.
+pub fn detectors(arguments: &Arguments) -> Result<()> {
+    build(&["rig"])?;
+    call("detectors", &[], arguments)
+}
+
 fn work() -> Result<PathBuf> {
     let work = tools::cache_dir()?.join("bench");
     std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;

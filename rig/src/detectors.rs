@@ -1,0 +1,279 @@
+//! `rig detectors`: fifteen simulated days with labelled incidents through model, detectors and alerts, in event
+//! time, and how many of the incidents each detector finds.
+
+mod judge;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use clap::Args;
+use engine::alert::{AlertBook, AlertChange, AlertSettings, Audience, Cause};
+use engine::decode::business::BusinessNames;
+use engine::detect::{Anomaly, Detectors, Finding, Origin, Seen, Settings, Source, Thresholds, Tick};
+use engine::event::{EventTime, LogEvent};
+use engine::features::{Line, Masked, stable_hash};
+use engine::id::{Coordinates, FindingId};
+use engine::model::train::{FirstPass, TrainParams};
+use engine::model::{Contamination, Model, Provenance, RecentLines, Scratch};
+use simulator::days::{DayParams, Days};
+
+/// What to run.
+#[derive(Debug, Args)]
+pub struct Arguments {
+    /// Simulated days, at least 9
+    #[arg(long, default_value_t = 15)]
+    days: u32,
+    /// Incidents of each kind, half at 1.2 times the bound, half at 3 times
+    #[arg(long, default_value_t = 60)]
+    per_kind: usize,
+    /// Seed of the simulated days
+    #[arg(long, default_value_t = 42)]
+    seed: u64,
+    /// Print one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+    /// Print findings of this detector that no incident explains
+    #[arg(long)]
+    show_false: Option<String>,
+    /// Print incidents of this kind that were not found
+    #[arg(long)]
+    show_missed: Option<String>,
+}
+
+const SECOND: i64 = 1_000_000;
+const DAY: i64 = 86_400 * SECOND;
+/// Lines that are scored, then given to the detectors: long enough to be timed.
+const BATCH: usize = 4_096;
+/// One in so many lines of the first day trains the model; its patterns are all known.
+const TRAIN_EVERY: usize = 5;
+
+struct Numbered(u64);
+
+impl Origin for Numbered {
+    fn finding_id(&self, detector: &str) -> FindingId {
+        FindingId::of_record(detector, Coordinates::Stdin { line: self.0 }, EventTime::default(), 0, b"")
+    }
+
+    fn source(&self) -> Source {
+        Source::Stdin { line: self.0 }
+    }
+}
+
+/// Masked patterns by their hash, most of them from a table of recent lines.
+struct Patterns {
+    line: Line,
+    masked: Masked,
+    recent: RecentLines<u64>,
+    known: std::collections::HashSet<u64>,
+}
+
+impl Patterns {
+    fn of(&mut self, event: &LogEvent) -> u64 {
+        self.line.canonicalise(event.into());
+        let key = self.line.key(self.recent.key_maker(), event.into());
+        self.recent.get(key).unwrap_or_else(|| {
+            self.masked.mask(&event.message);
+            let pattern = stable_hash(4, self.masked.pattern().as_bytes());
+            self.recent.put(key, pattern);
+            pattern
+        })
+    }
+}
+
+/// What a run cost and found.
+#[derive(Default)]
+struct Outcome {
+    anomalies: Vec<Anomaly>,
+    changes: BTreeMap<&'static str, u64>,
+    notifications: u64,
+    lines: u64,
+    scoring: Duration,
+    detecting: Duration,
+}
+
+/// Runs and prints.
+///
+/// # Errors
+/// The model cannot be trained, or standard output cannot be written.
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let params = DayParams {
+        seed: arguments.seed,
+        days: arguments.days.max(9),
+        per_kind: arguments.per_kind,
+        ..DayParams::default()
+    };
+    let mut days = Days::new(params);
+    let injections = days.injections().to_vec();
+    let services = days.services().count();
+    let mut patterns = Patterns {
+        line: Line::default(),
+        masked: Masked::default(),
+        recent: RecentLines::new(1 << 16, 7),
+        known: std::collections::HashSet::new(),
+    };
+    let first_day = params.start.as_micros() + DAY;
+    let mut history = Vec::new();
+    for event in days.by_ref() {
+        patterns.of(&event);
+        let over = event.timestamp.as_micros() >= first_day;
+        history.push(event);
+        if over {
+            break;
+        }
+    }
+    history.iter().for_each(|event| {
+        let pattern = patterns.of(event);
+        patterns.known.insert(pattern);
+    });
+    let model = train(&history, params.seed)?;
+    eprintln!(
+        "{} lines of the first day, {} patterns; {services} services",
+        history.len(),
+        patterns.known.len()
+    );
+    let outcome = stream(&model, &mut patterns, history, days);
+    let tables = judge::judge(&injections, &outcome.anomalies);
+    if let Some(kind) = &arguments.show_false {
+        judge::show_false(kind, &injections, &outcome.anomalies);
+    }
+    if let Some(kind) = &arguments.show_missed {
+        judge::show_missed(kind, &injections, &outcome.anomalies);
+    }
+    let per_line = |spent: Duration| spent.as_nanos() as f64 / outcome.lines.max(1) as f64;
+    let per_day = outcome.notifications as f64 / f64::from(params.days);
+    if arguments.json {
+        let json = serde_json::json!({
+            "kinds": tables,
+            "days": params.days,
+            "services": services,
+            "lines": outcome.lines,
+            "notifications_per_day": per_day,
+            "scoring_ns_per_line": per_line(outcome.scoring),
+            "detecting_ns_per_line": per_line(outcome.detecting),
+            "alerts": outcome.changes,
+        });
+        println!("{json}");
+        return Ok(());
+    }
+    judge::print(&tables);
+    println!(
+        "\n{} days, {services} services, {} lines; {per_day:.1} notifications a day; alert records: {:?}",
+        params.days, outcome.lines, outcome.changes
+    );
+    println!(
+        "scoring {:.0} ns a line, detectors and alerts {:.0} ns a line",
+        per_line(outcome.scoring),
+        per_line(outcome.detecting)
+    );
+    Ok(())
+}
+
+fn train(history: &[LogEvent], seed: u64) -> Result<Model> {
+    let sample: Vec<LogEvent> = history.iter().step_by(TRAIN_EVERY).cloned().collect();
+    let params = TrainParams { seed, ..TrainParams::default() }.check().map_err(|errors| {
+        anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+    })?;
+    let mut first = FirstPass::new(params);
+    first.observe(&sample);
+    let mut second = first.grow().context("the first day holds too little")?;
+    second.calibrate(&sample);
+    let time = |event: Option<&LogEvent>| event.map_or(0, |event| event.timestamp.as_micros());
+    Ok(second.finish(Provenance {
+        rows: sample.len() as u64,
+        first_time: time(sample.first()),
+        last_time: time(sample.last()),
+        ..Provenance::default()
+    }))
+}
+
+/// The scores above which a line is odd, and a warning: ten a day at the rate of all lines.
+fn thresholds(model: &Model) -> Thresholds {
+    let odd = model.threshold(Contamination::Auto).score;
+    let per_day = 10.0 / TRAIN_EVERY as f64;
+    let (mut low, mut high) = (odd, 1.0);
+    for _ in 0..50 {
+        let middle = f64::midpoint(low, high);
+        if model.expected_per_day(middle).unwrap_or(0.0) > per_day {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Thresholds { odd, warning: high }
+}
+
+fn stream(model: &Model, patterns: &mut Patterns, history: Vec<LogEvent>, days: Days) -> Outcome {
+    let mut detectors = Detectors::new(Settings::default(), BusinessNames::default());
+    detectors.set_thresholds(thresholds(model));
+    let audiences = vec![Audience::new("chat")];
+    let mut book = AlertBook::new(AlertSettings { audiences, ..AlertSettings::default() });
+    let mut scratch = Scratch::with_table(1 << 16, 7);
+    let mut outcome = Outcome::default();
+    let (mut found, mut changes) = (Vec::new(), Vec::new());
+    let mut ticked: Option<i64> = None;
+    let mut scores = Vec::with_capacity(BATCH);
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut events = history.into_iter().chain(days).peekable();
+    while events.peek().is_some() {
+        batch.clear();
+        batch.extend(events.by_ref().take(BATCH));
+        let began = Instant::now();
+        scores.clear();
+        scores.extend(batch.iter().map(|event| model.score(event, &mut scratch)));
+        outcome.scoring += began.elapsed();
+        let hashes: Vec<u64> = batch.iter().map(|event| patterns.of(event)).collect();
+        let began = Instant::now();
+        for ((event, score), pattern) in batch.iter().zip(&scores).zip(hashes) {
+            outcome.lines += 1;
+            let now = event.timestamp.as_micros().div_euclid(SECOND);
+            for second in ticked.map_or(now, |ticked| ticked + 1)..=now {
+                let now = EventTime::from_micros(second * SECOND);
+                detectors.tick(Tick { now, caught_up: true }, &mut found);
+                found.iter().for_each(|finding| book.push(finding, &mut changes));
+                keep(&mut found, &mut outcome.anomalies);
+                book.tick(now, &|service| detectors.event_time_of(service), &mut changes);
+                ticked = Some(second);
+            }
+            let origin = Numbered(outcome.lines);
+            let seen = Seen {
+                event,
+                score: score.score,
+                percentile: score.percentile,
+                pattern,
+                known_pattern: patterns.known.contains(&pattern),
+                origin: &origin,
+            };
+            detectors.push(&seen, &mut found);
+            if !found.is_empty() {
+                found.iter().for_each(|finding| book.push(finding, &mut changes));
+                keep(&mut found, &mut outcome.anomalies);
+            }
+        }
+        outcome.detecting += began.elapsed();
+        count(&mut changes, &mut outcome);
+    }
+    outcome
+}
+
+fn keep(found: &mut Vec<Finding>, anomalies: &mut Vec<Anomaly>) {
+    anomalies.extend(found.drain(..).filter_map(|finding| match finding {
+        Finding::Anomaly(anomaly) => Some(*anomaly),
+        Finding::Holds { .. } => None,
+    }));
+}
+
+fn count(changes: &mut Vec<AlertChange>, outcome: &mut Outcome) {
+    for change in changes.drain(..) {
+        let cause = match change.cause {
+            Cause::Opened => "opened",
+            Cause::Graver => "graver",
+            Cause::Unmuted => "unmuted",
+            Cause::Repeat => "repeat",
+            Cause::Resolved => "resolved",
+            Cause::Notice => "notice",
+        };
+        *outcome.changes.entry(cause).or_default() += 1;
+        outcome.notifications += change.notify.len() as u64;
+    }
+}
