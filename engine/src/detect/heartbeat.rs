@@ -137,10 +137,10 @@ impl State {
         self.active[word] |= bit;
     }
 
-    /// Whether it spoke all around a time; `None` where that is not known.
+    /// Whether it spoke all around a time; `None` where that is not known. Before its first line it was silent.
     fn spoke_around(&self, time: i64) -> Option<bool> {
         let step = time.div_euclid(ACTIVE_STEP);
-        if (step - 1) * ACTIVE_STEP < self.first || step - 1 <= self.active_at - ACTIVE_STEPS {
+        if (step + 1) * ACTIVE_STEP <= self.first || step - 1 <= self.active_at - ACTIVE_STEPS {
             return None;
         }
         let spoke = |step| {
@@ -279,7 +279,6 @@ impl Detect for Detector {
         }
         let time = state.last.saturating_add(silent);
         if state.silence_is_usual(time) {
-            state.told = None;
             return;
         }
         if state.told.replace(service.live).is_some() {

@@ -50,7 +50,7 @@ impl Injection {
             "slow_responses" => 600,
             "transaction_timeout" => (300.0 * strength) as i64,
             "volume" => 1_200,
-            "degradation" => 1_500,
+            "degradation" => 1_200,
             "error_class" => 40,
             _ => 5,
         }
@@ -59,8 +59,7 @@ impl Injection {
 
 fn suits(kind: &str, family: Family) -> bool {
     match kind {
-        "error_rate" => matches!(family, Family::Audit | Family::Performance),
-        "failure_spike" => family == Family::Audit,
+        "error_rate" | "failure_spike" => family == Family::Audit,
         "slow_responses" | "degradation" => family == Family::Performance,
         "transaction_timeout" => family == Family::Bpm,
         "slow_step" => family == Family::Step,
@@ -123,7 +122,7 @@ pub(super) fn extra_lines(injection: &Injection, rng: &mut impl Rng) -> Vec<LogE
     let start = injection.start.as_micros();
     let span = injection.end.as_micros() - start;
     let count = (5.0 * injection.strength).round() as i64;
-    let mut lines = |level, make: &mut dyn FnMut() -> String| {
+    let lines = |level, make: &mut dyn FnMut() -> String| {
         (0..count)
             .map(|line| {
                 event(start + span * (line * 2 + 1) / (count * 2 + 2), &injection.service, level, make())

@@ -72,9 +72,9 @@ pub(super) fn all() -> Vec<Service> {
         }
     };
     add(Family::Plain, 0.45, &PLAIN);
-    add(Family::Audit, 1.5, &["audit-payments", "audit-access", "audit-orders"]);
+    add(Family::Audit, 2.5, &["audit-payments", "audit-access", "audit-orders"]);
     add(Family::Bpm, 0.1, &["bpm-approval", "bpm-claims", "bpm-onboarding"]);
-    add(Family::Performance, 0.8, &["perf-checkout", "perf-report", "perf-quote", "perf-render"]);
+    add(Family::Performance, 1.2, &["perf-checkout", "perf-report", "perf-quote", "perf-render"]);
     add(Family::Edge, 1.6, &["edge"]);
     add(Family::Step, 0.0, &STEPS);
     add(Family::Nightly, 20.0, &["nightly-batch"]);
@@ -267,7 +267,7 @@ impl Service {
             typical = 30_000.0 * incident.strength / (1.645f64 * 0.4).exp();
         }
         if let Some(incident) = degraded {
-            let rise = (time - incident.start.as_micros()) as f64 / (900 * SECOND) as f64;
+            let rise = (time - incident.start.as_micros()) as f64 / (300 * SECOND) as f64;
             typical *= 1.0 + 0.5 * incident.strength * rise.min(1.0);
         }
         let ms = duration(typical, rng).max(1.0) as u64;
