@@ -272,7 +272,7 @@ fn what_an_alert_keeps_is_bounded() {
 #[test]
 fn a_restart_at_any_place_gives_the_same_records() {
     let script = |desk: &mut Desk, second: u32| {
-        if second % 97 == 0 {
+        if second.is_multiple_of(97) {
             desk.find(f64::from(second), "odd_line", Severity::Warning);
         }
         if second % 401 == 5 {

@@ -22,6 +22,9 @@ const HISTORY: i64 = 7 * 86_400 * super::steps::SECOND;
 /// Shortest history that a rate is taken over, in microseconds.
 const LEAST_HISTORY: i64 = 3_600 * super::steps::SECOND;
 
+/// Lines after which the usual share of a class is known.
+const LEAST_LINES: u64 = 1_000;
+
 knobs!(ErrorClass {
     /// Length of the sliding window.
     window_s = 60.0, "s", 12.0, 3_600.0;
@@ -40,34 +43,49 @@ pub(crate) const ENTRY: Entry = Entry {
 Database errors (level ERROR or above) and authentication failures (level WARN or above), told by words of the line \
 such as `deadlock`, `too many connections`, `failed login`, `invalid credentials`. A class is told by its name when a \
 service has more than `more_than` such lines within `window_s`, more than `factor` times what is usual for it in \
-the last 7 days, and more than luck alone would bring with a chance of `chance`. Severity: `error`.",
+the last 7 days (per minute or per line, whichever is more), and more than luck alone would bring with a chance of `chance`. Severity: `error`.",
     knobs: ErrorClass::KNOBS,
     make: |settings| Box::new(Detector { settings: settings.typed(NAME), state: PerService::default() }),
 };
 
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Cell {
+    of_class: u32,
+    all: u32,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Series {
     class: Class,
-    steps: Steps<u32>,
+    steps: Steps<Cell>,
     condition: Condition,
     kept: Kept,
     /// Lines of the class since `since`, those of told windows left out.
     usual: u64,
+    /// All lines in the same time.
+    usual_all: u64,
     since: i64,
 }
 
 impl Series {
-    /// Lines that a window usually holds.
-    fn expected(&self, time: i64, window_s: f64) -> f64 {
+    /// Lines that a window of `all` lines usually holds, by time or by their share of all, whichever is more.
+    fn expected(&self, time: i64, window_s: f64, all: f64) -> f64 {
         let span = (time - self.since).max(LEAST_HISTORY);
-        self.usual as f64 * super::micros(window_s) as f64 / span as f64
+        let by_time = self.usual as f64 * super::micros(window_s) as f64 / span as f64;
+        // Until there are many lines, the share is not known.
+        let by_share = self.usual as f64 * all / self.usual_all.max(LEAST_LINES) as f64;
+        by_time.max(by_share)
     }
 
     fn learn(&mut self, index: i64) {
-        self.usual += self.steps.range(index, index + 1).map(|lines| u64::from(*lines)).sum::<u64>();
+        for cell in self.steps.range(index, index + 1) {
+            self.usual += u64::from(cell.of_class);
+            self.usual_all += u64::from(cell.all);
+        }
         let time = self.steps.time_of(index);
         if time - self.since > HISTORY {
             self.usual /= 2;
+            self.usual_all /= 2;
             self.since = time - HISTORY / 2;
         }
     }
@@ -80,11 +98,16 @@ struct Detector {
 
 impl Detect for Detector {
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
-        let Some(class) = at.facts.class else { return };
         let settings = &self.settings[at.service.profile()];
         if at.late || !settings.enabled {
             return;
         }
+        for series in self.state.get_mut(at.service.slot).into_iter().flatten() {
+            if let Some(cell) = series.steps.at(at.time) {
+                cell.all += 1;
+            }
+        }
+        let Some(class) = at.facts.class else { return };
         let all = self.state.get_or(at.service.slot, Vec::new);
         let place = all.iter().position(|series| series.class == class).unwrap_or_else(|| {
             all.push(Series {
@@ -93,13 +116,14 @@ impl Detect for Detector {
                 condition: Condition::default(),
                 kept: Kept::default(),
                 usual: 0,
+                usual_all: 0,
                 since: at.service.clock.first.min(at.time),
             });
             all.len() - 1
         });
         let series = &mut all[place];
-        if let Some(lines) = series.steps.at(at.time) {
-            *lines += 1;
+        if let Some(cell) = series.steps.at(at.time) {
+            cell.of_class += 1;
             series.kept.add(at.seen, at.time - super::micros(settings.window_s));
         }
     }
@@ -109,9 +133,13 @@ impl Detect for Detector {
         let Some(all) = self.state.get_mut(service.slot) else { return };
         for series in all {
             for end in series.steps.complete(closed) {
-                let lines = f64::from(series.steps.window(end).sum::<u32>());
+                let (mut lines, mut all_lines) = (0.0, 0.0);
+                for cell in series.steps.window(end) {
+                    lines += f64::from(cell.of_class);
+                    all_lines += f64::from(cell.all);
+                }
                 let time = series.steps.time_of(end);
-                let expected = series.expected(time, settings.window_s);
+                let expected = series.expected(time, settings.window_s, all_lines);
                 let holds = lines > settings.more_than
                     && lines > settings.factor * expected
                     && super::state::chance_of(lines, expected) < settings.chance;

@@ -8,7 +8,6 @@ use super::registry::{At, Detect, Entry, Service};
 use super::state::PerService;
 use super::steps::SECOND;
 use super::{Finding, Severity, micros};
-use crate::features::Masked;
 
 pub(crate) const NAME: &str = "missing_heartbeat";
 
@@ -182,9 +181,7 @@ impl State {
                 }
             }
             Err(place) if self.beats.len() < MOST_PATTERNS => {
-                let mut masked = Masked::default();
-                masked.mask(&at.seen.event.message);
-                let text = super::cut(masked.pattern(), 256).to_owned();
+                let text = super::pattern_of(&at.seen.event.message, 256);
                 let beat = Beat { pattern, last: at.time, gaps: Gaps::default(), text, told: false };
                 self.beats.insert(place, beat);
             }

@@ -36,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::decode::business::BusinessNames;
 use crate::event::EventTime;
+use crate::features::{Canonical, Masked};
 pub(crate) use anomaly::cut;
 pub use anomaly::{Anomaly, Evidence, Finding, Severity, Source, Text};
 pub use classes::Class;
@@ -51,6 +52,14 @@ pub use services::OTHER;
 use services::{Clock, Services};
 pub use sketch::{RELATIVE_ERROR, Sketch};
 use steps::micros;
+
+/// The masked pattern of a message, at most `most` bytes of it.
+fn pattern_of(message: &str, most: usize) -> String {
+    let (mut canonical, mut masked) = (Canonical::default(), Masked::default());
+    canonical.read(message);
+    masked.mask(&canonical);
+    cut(masked.pattern(), most).to_owned()
+}
 
 /// Version of [`Snapshot`]; another one is refused.
 pub const SNAPSHOT_VERSION: u32 = 1;

@@ -11,7 +11,6 @@ use super::state::PerService;
 use super::steps::SECOND;
 use super::{Anomaly, Evidence, Finding, Severity};
 use crate::event::EventTime;
-use crate::features::Masked;
 
 pub(crate) const NAME: &str = "new_pattern";
 
@@ -33,13 +32,7 @@ A line whose masked pattern (numbers, ids, addresses and paths replaced by their
 pattern is told once per service, not once per line; after 500,000 patterns of all services the older ones are \
 forgotten and may be told again.",
     knobs: NewPattern::KNOBS,
-    make: |settings| {
-        Box::new(Detector {
-            settings: settings.typed(NAME),
-            state: State::default(),
-            masked: Masked::default(),
-        })
-    },
+    make: |settings| Box::new(Detector { settings: settings.typed(NAME), state: State::default() }),
 };
 
 #[derive(Default, Serialize, Deserialize)]
@@ -60,7 +53,6 @@ struct State {
 struct Detector {
     settings: Vec<NewPattern>,
     state: State,
-    masked: Masked,
 }
 
 impl State {
@@ -100,8 +92,7 @@ impl Detect for Detector {
             self.state.held_back += 1;
             return;
         }
-        self.masked.mask(&at.seen.event.message);
-        let pattern = super::cut(self.masked.pattern(), 1_024);
+        let pattern = super::pattern_of(&at.seen.event.message, 1_024);
         let mut reasons = vec!["training saw no line of this pattern".to_owned()];
         if told.told == most {
             reasons.push(format!(

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::event::{Level, LogEvent};
-use crate::features::{Masked, stable_hash};
+use crate::features::stable_hash;
 use crate::id::{Coordinates, FindingId};
 
 mod bank;
@@ -59,7 +59,6 @@ impl TestLine {
 pub(crate) struct Rig {
     pub bank: Detectors,
     pub found: Vec<Finding>,
-    masked: Masked,
     lines: u64,
 }
 
@@ -83,18 +82,18 @@ impl Rig {
     pub fn with(settings: Settings) -> Self {
         let mut bank = Detectors::new(settings, BusinessNames::default());
         bank.set_thresholds(Thresholds { odd: 0.7, warning: 0.9 });
-        Self { bank, found: Vec::new(), masked: Masked::default(), lines: 0 }
+        Self { bank, found: Vec::new(), lines: 0 }
     }
 
     pub fn push(&mut self, line: &TestLine) {
         self.lines += 1;
         let origin = Numbered(if line.number > 0 { line.number } else { self.lines });
-        self.masked.mask(&line.event.message);
+        let pattern = pattern_of(&line.event.message, usize::MAX);
         let seen = Seen {
             event: &line.event,
             score: line.score,
             percentile: line.score * 100.0,
-            pattern: stable_hash(4, self.masked.pattern().as_bytes()),
+            pattern: stable_hash(4, pattern.as_bytes()),
             known_pattern: line.known_pattern,
             origin: &origin,
         };

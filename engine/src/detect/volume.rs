@@ -19,6 +19,8 @@ const HOUR: i64 = 3_600 * SECOND;
 /// Windows that follow each other within an hour.
 const PER_HOUR: usize = 12;
 const HOURS: i64 = 168;
+/// Rank of the few lines that an hour is known to have at times; a silence of some minutes is below it.
+const LOW: f64 = 0.25;
 /// Weight of a window in its cell; halved with every later week.
 const WEIGHT: u32 = 16;
 
@@ -40,7 +42,7 @@ pub(crate) const ENTRY: Entry = Entry {
 The lines of a service in 5 minutes, looked at every minute, against what is usual for that hour of the week: \
 the median of the same hour's windows in the weeks before (a quantile sketch per hour with a relative error of 1 %, \
 older weeks count half), interpolated between hours. Told when there are more than `factor` times as many, or fewer \
-than one part in `factor`, `least_change` more or fewer than usual, and more or fewer than that hour ever had. Until \
+than one part in `factor`, `least_change` more or fewer than usual, and more than that hour ever had, or fewer than in three quarters of its windows. Until \
 a service has `history_s` of history it is compared with the last hour, and the text says so. A service that is \
 silent is not told here but by the heartbeat. Severity: `warning`.",
     knobs: Volume::KNOBS,
@@ -157,7 +159,7 @@ impl State {
         for day in 1..7 {
             let hour = middle.div_euclid(HOUR) - day * 24;
             if let Some(cell) = self.week.get(cell_of(hour)).filter(|_| hour * HOUR >= self.first) {
-                least = cell.quantile(0.0).unwrap_or(least).min(least);
+                least = cell.quantile(LOW).unwrap_or(least).min(least);
                 most = cell.greatest().unwrap_or(most).max(most);
             }
         }
@@ -170,7 +172,7 @@ impl State {
         let share = (time - HOUR / 2).rem_euclid(HOUR) as f64 / HOUR as f64;
         let (a, b) = (self.week.get(cell_of(before))?, self.week.get(cell_of(before + 1))?);
         let (low, high) = (a.quantile(0.5).or(b.quantile(0.5))?, b.quantile(0.5).or(a.quantile(0.5))?);
-        let least = a.quantile(0.0).into_iter().chain(b.quantile(0.0)).fold(f64::INFINITY, f64::min);
+        let least = a.quantile(LOW).into_iter().chain(b.quantile(LOW)).fold(f64::INFINITY, f64::min);
         let most = a.greatest().into_iter().chain(b.greatest()).fold(0.0, f64::max);
         Some(Usual { lines: low + (high - low) * share, least, most, from: "this hour of the week" })
     }

@@ -87,7 +87,7 @@ pub(super) fn plan(params: &DayParams, services: &[Service], rng: &mut impl Rng)
                 }
             };
             taken.insert((service, hour));
-            let strength = if number % 2 == 0 { 1.2 } else { 3.0 };
+            let strength = if number.is_multiple_of(2) { 1.2 } else { 3.0 };
             let begin = start + hour * HOUR + rng.gen_range(60..900) * SECOND;
             // Within one window of five seconds.
             let begin = begin.div_euclid(5 * SECOND) * 5 * SECOND;
