@@ -33,7 +33,7 @@ pub struct AnomalyRecord {
     pub service: String,
     /// Level of the line, in capitals.
     pub level: Option<&'static str>,
-    /// `info`.
+    /// `warning` above the score of the budget, else `info`.
     pub severity: &'static str,
     /// Time of the line, RFC 3339 in UTC.
     pub timestamp: String,
@@ -70,6 +70,10 @@ const NAME_BYTES: usize = 1_024;
 /// Most reasons in a record.
 const REASONS: usize = 8;
 
+fn severity(score: Score, loaded: &Loaded) -> &'static str {
+    if loaded.warning_score.is_some_and(|least| score.score > least) { "warning" } else { "info" }
+}
+
 impl AnomalyRecord {
     /// An odd line: `event` of `record`, whose secrets were taken out.
     pub fn odd_line(
@@ -90,7 +94,7 @@ impl AnomalyRecord {
             detector: ODD_LINE,
             service: short(&event.service),
             level: event.level.map(Level::as_str),
-            severity: "info",
+            severity: severity(score, loaded),
             timestamp: event.timestamp.to_string(),
             score: score.score,
             percentile: score.percentile,

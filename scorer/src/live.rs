@@ -30,6 +30,8 @@ pub struct Loaded {
     pub threshold: Threshold,
     /// The setting that gave the threshold.
     pub threshold_source: &'static str,
+    /// Anomalies above it are warnings: the score of ALERT_BUDGET_PER_DAY; `None` where the model knows no rate.
+    pub warning_score: Option<f64>,
     /// Where it was read from; `None` where it was trained in this process.
     pub path: Option<PathBuf>,
     /// When it came into use.
@@ -57,7 +59,8 @@ impl Loaded {
                 threshold.share * 100.0,
             );
         }
-        Self { model, threshold, threshold_source, path, loaded_at: jiff::Timestamp::now() }
+        let warning_score = model.threshold_for_budget(settings.alert_budget_per_day);
+        Self { model, threshold, threshold_source, warning_score, path, loaded_at: jiff::Timestamp::now() }
     }
 }
 

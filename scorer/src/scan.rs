@@ -5,6 +5,7 @@ mod fold;
 mod follow;
 mod judge;
 mod print;
+mod sessions;
 mod words;
 
 use std::io::{self, IsTerminal as _, Read as _, Write};
@@ -33,6 +34,7 @@ const EXAMPLES: &str = "Examples:
   zstdcat app.log.zst | scorer scan -        the same from standard input
   scorer scan app.log --model models/isolog.model --json
   scorer scan app.log --follow               goes on as the file grows
+  scorer scan app.log --session-key trace_id odd traces in place of odd lines
 
 Exit status: 0 when it ran, 1 when anomalies were found and --exit-code was given, 2 on an error.";
 
@@ -61,6 +63,14 @@ pub struct ScanArgs {
     /// Go on as the file grows, until interrupted
     #[arg(long)]
     follow: bool,
+    /// Print odd sessions in place of odd lines: lines belong together by this field, such as trace_id, a comma
+    /// list of fields, or a regular expression on the message with one group, such as (blk_-?\d+)
+    #[arg(long, value_name = "KEY", conflicts_with = "follow")]
+    session_key: Option<String>,
+    /// With --session-key and without --model: a session ends when it was idle for longer, 1 to 604800 s
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "session_key",
+        value_parser = clap::value_parser!(u32).range(1..=604_800))]
+    session_idle_s: u32,
     /// Settings.
     #[command(flatten)]
     settings: Flags<Reading>,
@@ -101,6 +111,9 @@ fn scan(args: ScanArgs) -> anyhow::Result<ExitCode> {
         false => None,
     };
     let inputs = [input(&args, followed.as_ref())?];
+    if let Some(setting) = &args.session_key {
+        return sessions::run(&args, setting, &inputs, &options, &settings);
+    }
     let judge = match &args.model {
         Some(path) => Judge::with_model(path, &settings)?,
         None => Judge::trained_on(&inputs, &options, &settings)?,

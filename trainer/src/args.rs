@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use engine::decode::{DecodeSettings, Decoder};
 use engine::event::EventTime;
 use engine::model::Contamination;
+use engine::model::session::{SessionKey, SessionSettings};
 use engine::model::train::{CheckedTrainParams, TrainParams};
 use engine::redact::{Pattern, Redactor};
 use kafka::ClientSettings;
@@ -91,6 +92,16 @@ pub struct FitArgs {
     /// Threads to use, 0 for all cores; the model does not depend on it
     #[arg(long, value_name = "N", env = "TRAINER_THREADS", default_value_t = 0)]
     pub threads: usize,
+    /// Also learn whole sessions: a field that names the session, such as trace_id, a comma list of fields, or a
+    /// regular expression on the message with one group, such as (blk_-?\\d+)
+    #[arg(long, value_name = "KEY", env = "SESSION_KEY")]
+    pub session_key: Option<String>,
+    /// With --session-key: a session ends when it was idle for longer than this, 1 to 604800 s
+    #[arg(long, value_name = "SECONDS", env = "SESSION_IDLE_S", default_value_t = 60)]
+    pub session_idle_s: u32,
+    /// Odd lines a day that are worth a warning, 0.001 to 1000000: the report says from which score on
+    #[arg(long, value_name = "N", env = "ALERT_BUDGET_PER_DAY", default_value_t = 10.0)]
+    pub alert_budget_per_day: f64,
     /// Train on this Kafka topic instead of files
     #[arg(long, value_name = "TOPIC")]
     pub from_topic: Option<String>,
@@ -209,6 +220,8 @@ pub struct FitSettings {
     pub redactor: Redactor,
     /// Where a topic is trained on.
     pub topic: Option<TopicSettings>,
+    /// How lines are put together to sessions, where sessions are learnt.
+    pub sessions: Option<(SessionKey, SessionSettings)>,
 }
 
 impl FitArgs {
@@ -255,9 +268,16 @@ impl FitArgs {
         let decoder = self.read.decoder(&mut mistakes);
         let redactor = redactor(&self.redact, &mut mistakes);
         let topic = self.topic(&mut mistakes);
+        let sessions = self.sessions(&mut mistakes);
+        let budget = self.alert_budget_per_day;
+        if !(0.001..=1e6).contains(&budget) {
+            mistakes.push(format!(
+                "ALERT_BUDGET_PER_DAY (--alert-budget-per-day) = {budget} is out of range: 0.001 to 1000000"
+            ));
+        }
         match (params, decoder) {
             (Some(params), Some(decoder)) if mistakes.is_empty() => {
-                Ok(FitSettings { params, excluded, decoder, redactor, topic })
+                Ok(FitSettings { params, excluded, decoder, redactor, topic, sessions })
             }
             _ => Err(Mistakes(mistakes)),
         }
@@ -265,6 +285,25 @@ impl FitArgs {
 }
 
 impl FitArgs {
+    fn sessions(&self, mistakes: &mut Vec<String>) -> Option<(SessionKey, SessionSettings)> {
+        let idle = self.session_idle_s;
+        if !(1..=604_800).contains(&idle) {
+            mistakes
+                .push(format!("SESSION_IDLE_S (--session-idle-s) = {idle} is out of range: 1 to 604800 s"));
+        }
+        let setting = self.session_key.as_deref().filter(|setting| !setting.trim().is_empty())?;
+        match SessionKey::parse(setting) {
+            Ok(key) => {
+                let idle_micros = i64::from(idle) * 1_000_000;
+                Some((key, SessionSettings { idle_micros, ..SessionSettings::default() }))
+            }
+            Err(error) => {
+                mistakes.push(format!("SESSION_KEY (--session-key): {error}"));
+                None
+            }
+        }
+    }
+
     fn topic(&self, mistakes: &mut Vec<String>) -> Option<TopicSettings> {
         let name = self.from_topic.clone()?;
         let mut at = |flag: &str, text: &Option<String>| {

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use corpus::{Oddest, Options, Place, expand, save_model};
 use engine::event::{EventTime, LogEvent};
+use engine::model::session::SessionTrainer;
 use engine::model::train::{FirstPass, SecondPass};
 use engine::model::{Contamination, Model, Provenance, Scratch};
 
@@ -65,20 +66,35 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
     let intake =
         Intake { source: &source, options: &options, excluded: &settings.excluded, redactor: &redactor };
 
+    let mut sessions =
+        settings.sessions.map(|(key, bounds)| SessionTrainer::new(settings.params.clone(), key, bounds));
     let mut first = FirstPass::new(settings.params);
     let counts = intake.pass("reading", |events, places| {
         first.observe_tagged(events, |at| [places[at].input as u64, places[at].line]);
+        if let Some(sessions) = &mut sessions {
+            sessions.observe(events);
+        }
     })?;
     if counts.accepted < 2 {
         bail!("{}", too_few(&names, &counts));
     }
     let second = first.grow()?;
     let provenance = provenance(args, &names, &counts);
-    let calibrated = if source.is_read_once() {
+    let mut calibrated = if source.is_read_once() {
         from_sample(second, provenance)
     } else {
         exact(second, provenance, &intake, &counts)?
     };
+    if let Some(sessions) = sessions {
+        let Some(sessions) = sessions.finish() else {
+            bail!(
+                "no two sessions by the session key {} were found in {}: check --session-key (SESSION_KEY)",
+                args.session_key.as_deref().unwrap_or_default(),
+                names.join(", ")
+            );
+        };
+        calibrated.model = calibrated.model.with_sessions(sessions);
+    }
     let bytes = save_model(&args.model_path, &calibrated.model)?;
     let report = Report::new(args, &names, &counts, &calibrated.model, bytes)
         .with_scores(&calibrated.model, &calibrated.histogram, calibrated.sample_error)

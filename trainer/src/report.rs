@@ -50,6 +50,10 @@ pub struct Report {
     pub histogram: Vec<Bin>,
     /// What to expect at some thresholds.
     pub expected: Vec<Expected>,
+    /// What the budget of warnings buys.
+    pub budget: Budget,
+    /// The sessions that were learnt, where there was a session key.
+    pub sessions: Option<Sessions>,
     /// The oddest lines, one of each kind.
     pub oddest: Vec<OddLine>,
     /// The most frequent patterns: what the model takes for usual.
@@ -115,6 +119,29 @@ pub struct Expected {
     pub share_above: f64,
     /// Anomalies a day at the rate of the training data; none where that spans too little time.
     pub per_day: Option<f64>,
+}
+
+/// What the budget of warnings buys.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Budget {
+    /// Odd lines a day.
+    pub per_day: f64,
+    /// The score that so many lines a day exceed, at the rate of the training data; none where that spans too
+    /// little time.
+    pub score: Option<f64>,
+}
+
+/// The sessions that were learnt.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sessions {
+    /// The session key.
+    pub key: String,
+    /// How many.
+    pub count: u64,
+    /// A session whose score is greater is an anomaly.
+    pub threshold: f64,
+    /// Share of the training sessions above it.
+    pub share_above: f64,
 }
 
 /// A line that stands out.
@@ -203,6 +230,19 @@ impl Report {
         let provenance = model.provenance();
         let faulty = counts.rejects.iter().filter(|(reason, ..)| reason.as_str() != "empty");
         Self {
+            budget: Budget {
+                per_day: args.alert_budget_per_day,
+                score: model.threshold_for_budget(args.alert_budget_per_day),
+            },
+            sessions: model.sessions().map(|sessions| {
+                let threshold = sessions.threshold(model.contamination());
+                Sessions {
+                    key: sessions.key().as_str().to_owned(),
+                    count: sessions.sessions(),
+                    threshold: threshold.score,
+                    share_above: threshold.share,
+                }
+            }),
             model_path: args.model_path.display().to_string(),
             model_bytes,
             model: model.digest().to_owned(),

@@ -19,6 +19,7 @@ pub fn report(report: &Report) -> String {
     read(&mut text, report);
     scores(&mut text, report);
     expected(&mut text, report);
+    budget_and_sessions(&mut text, report);
     oddest(&mut text, &report.oddest);
     patterns(&mut text, report);
     let _ = writeln!(
@@ -103,6 +104,26 @@ fn expected(text: &mut String, report: &Report) {
         });
         let share = format!("{:.3} %", row.share_above * 100.0);
         let _ = writeln!(text, "  {:<13}  {:<8.4}  {share:<11}  {per_day}", row.contamination, row.threshold);
+    }
+}
+
+fn budget_and_sessions(text: &mut String, report: &Report) {
+    if let Some(score) = report.budget.score {
+        let per_day = report.budget.per_day;
+        let _ = writeln!(
+            text,
+            "  ALERT_BUDGET_PER_DAY {per_day}: so many lines a day are expected above score {score:.4}"
+        );
+    }
+    if let Some(sessions) = &report.sessions {
+        let _ = writeln!(
+            text,
+            "\nSessions by {}: {}; {:.2} % of them are above the threshold {:.4}",
+            shown(&sessions.key, 60),
+            thousands(sessions.count),
+            sessions.share_above * 100.0,
+            sessions.threshold
+        );
     }
 }
 

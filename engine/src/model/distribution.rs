@@ -5,6 +5,9 @@ use super::{Contamination, Threshold, nats_of_score, score_of_nats, tail_shape};
 /// Cells of the grid over [0, 1].
 pub(super) const CELLS: usize = 8_192;
 
+/// Fewest training scores above a quantile that is read off them.
+const FEWEST_SEEN: f64 = 10.0;
+
 /// Counts scores on a fixed grid: cell i holds the scores in (i/8192, (i + 1)/8192], cell 0 also 0 itself.
 #[derive(Clone, Debug)]
 pub struct Histogram {
@@ -125,12 +128,26 @@ impl Distribution {
         edge(least.unwrap_or(CELLS))
     }
 
+    /// The score that `share` of what is like the training scores exceeds. Where at least ten of them do, it is
+    /// theirs; beyond, that of the generalised Pareto tail fitted to the greatest twentieth (see [`tail_shape`]).
+    pub fn exceeded_by(&self, share: f64) -> f64 {
+        let seen = FEWEST_SEEN / self.total().max(1) as f64;
+        let within = self.least_edge_with_at_most(share.max(seen));
+        if share >= seen {
+            return within;
+        }
+        score_of_nats(tail_shape::exceeded_by(&self.steps(), share)).max(within)
+    }
+
+    /// Middles of the filled cells in nats, with what they hold.
+    fn steps(&self) -> Vec<(f64, u64)> {
+        let middle = |cell: u32| (f64::from(cell) + 0.5) / CELLS as f64;
+        self.pairs().into_iter().map(|(cell, count)| (nats_of_score(middle(cell)), count)).collect()
+    }
+
     /// See [`tail_shape`].
     fn end_of_the_body(&self) -> f64 {
-        let middle = |cell: u32| (f64::from(cell) + 0.5) / CELLS as f64;
-        let steps: Vec<(f64, u64)> =
-            self.pairs().into_iter().map(|(cell, count)| (nats_of_score(middle(cell)), count)).collect();
-        edge((score_of_nats(tail_shape::end_of_body(&steps)) * CELLS as f64).ceil() as usize)
+        edge((score_of_nats(tail_shape::end_of_body(&self.steps())) * CELLS as f64).ceil() as usize)
     }
 }
 
@@ -162,6 +179,19 @@ mod tests {
         fn stored_pairs_give_the_distribution_back(scores in proptest::collection::vec(0.0..=1.0, 1..200)) {
             let distribution = of(scores);
             prop_assert_eq!(Distribution::from_pairs(&distribution.pairs()), Some(distribution));
+        }
+    }
+
+    #[test]
+    fn a_budget_is_read_off_the_scores_and_foretold_beyond_them() {
+        let body = of((1..=100_000).map(|rank| score_of_nats(-(f64::from(rank) / 100_001.0).ln())));
+        let mut last = 0.0;
+        for share in [0.3_f64, 0.01, 1e-3, 1e-4, 1e-5, 1e-6, 1e-8] {
+            let score = body.exceeded_by(share);
+            let expected = score_of_nats(-share.ln());
+            assert!((score - expected).abs() < 0.05, "{share}: {score}, not {expected}");
+            assert!(score >= last && score <= 1.0, "{share}: {score} after {last}");
+            last = score;
         }
     }
 

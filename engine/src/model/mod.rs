@@ -294,11 +294,24 @@ impl Model {
     /// Lines above `score` that the training data would bring in a day, at its own rate; `None` where it spans
     /// less than a minute.
     pub fn expected_per_day(&self, score: f64) -> Option<f64> {
+        self.lines_per_day().map(|lines| self.share_above(score) * lines)
+    }
+
+    /// The score that the training distribution expects to be exceeded `per_day` times a day, at the rate of the
+    /// training data: what a budget of warnings buys. Beyond what so few training lines reach that they say little
+    /// (fewer than ten), a generalised Pareto tail foretells it. `None` where the training data spans less than a
+    /// minute; 0 where it brings fewer lines a day than that.
+    pub fn threshold_for_budget(&self, per_day: f64) -> Option<f64> {
+        let share = per_day / self.lines_per_day()?;
+        Some(if share >= 1.0 { 0.0 } else { self.distribution.exceeded_by(share.max(0.0)) })
+    }
+
+    /// Lines a day at the rate of the training data; `None` where it spans less than a minute.
+    fn lines_per_day(&self) -> Option<f64> {
         const MICROS_PER_DAY: f64 = 86_400e6;
         const LEAST_SPAN_MICROS: i64 = 60_000_000;
         let span = self.provenance.last_time.checked_sub(self.provenance.first_time)?;
-        (span >= LEAST_SPAN_MICROS)
-            .then(|| self.share_above(score) * self.provenance.rows as f64 * MICROS_PER_DAY / span as f64)
+        (span >= LEAST_SPAN_MICROS).then(|| self.provenance.rows as f64 * MICROS_PER_DAY / span as f64)
     }
 
     /// The most frequent patterns of the training lines with their counts, most frequent first, at most 4,096.
@@ -309,6 +322,11 @@ impl Model {
     /// The model of whole sessions, where it was trained with a session key.
     pub const fn sessions(&self) -> Option<&SessionModel> {
         self.sessions.as_ref()
+    }
+
+    /// The model of whole sessions alone.
+    pub fn into_sessions(self) -> Option<SessionModel> {
+        self.sessions
     }
 
     /// How the model came about.

@@ -150,6 +150,8 @@ pub struct ModelSettings {
     pub score_threshold: Option<f64>,
     /// Recent lines whose scores a scoring thread remembers; 0 for none.
     pub table_lines: usize,
+    /// Odd lines a day that are worth a warning.
+    pub alert_budget_per_day: f64,
 }
 
 /// Where anomalies and dead letters go.

@@ -155,6 +155,7 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Model, "CONTAMINATION", "", "a share above 0, at most 0.5, or `auto`", "Share of the training lines to call anomalous; `auto` takes the threshold from the tail of the scores; unset: what the model was trained with."),
     Setting::new(Group::Model, "ANOMALY_SCORE_THRESHOLD", "", "0 to 1", "Lines that score above it are anomalies; wins over CONTAMINATION."),
     Setting::new(Group::Model, "SCORE_TABLE_LINES", "65536", "0 to 4194304 lines", "Recent lines, numbers and identifiers forgotten, whose scores each scoring thread remembers (64 bytes each); 0 for none. Scores are the same."),
+    Setting::new(Group::Model, "ALERT_BUDGET_PER_DAY", "10", "0.001 to 1000000", "An anomaly is a warning above the score that so many lines a day are expected to exceed, by the training scores and at the training's rate; below it, it is an info."),
     Setting::new(Group::Learn, "ONLINE_COUNTS", "false", "`true` or `false`", "Words that recur since the training become usual, per service.").switch(),
     Setting::new(Group::Learn, "ONLINE_STEP_LINES", "1000", "1 to 1000000 lines", "Lines of a service after which what they held takes effect."),
     Setting::new(Group::Learn, "ONLINE_SEVERE_WEIGHT", "0.05", "0 to 1", "What a line of level ERROR or FATAL counts against another one, so that a recurring fault does not become usual."),

@@ -77,6 +77,7 @@ fn numbers_out_of_range_are_refused_at_both_ends() {
         ("ANOMALY_SCORE_THRESHOLD", ["-0.1", "1.1"]),
         ("SCORE_TABLE_LINES", ["-1", "4194305"]),
         ("CONTAMINATION", ["NaN", "inf"]),
+        ("ALERT_BUDGET_PER_DAY", ["0", "1000001"]),
     ] {
         for value in values {
             assert_eq!(mistakes(&[], &[(name, value)]), [name], "{value}");

@@ -346,6 +346,14 @@ impl Reader<'_> {
                 }
             }
         });
+        let budget = self.filled("ALERT_BUDGET_PER_DAY");
+        let alert_budget_per_day = match budget.text.trim().parse::<f64>() {
+            Ok(per_day) if (0.001..=1e6).contains(&per_day) => per_day,
+            _ => {
+                self.mistake("ALERT_BUDGET_PER_DAY", &budget, None);
+                return None;
+            }
+        };
         let path = self.filled("MODEL_PATH");
         Some(ModelSettings {
             path: PathBuf::from(path.text),
@@ -353,6 +361,7 @@ impl Reader<'_> {
             contamination,
             score_threshold,
             table_lines: self.number("SCORE_TABLE_LINES", 0..=1 << 22)?,
+            alert_budget_per_day,
         })
     }
 

@@ -113,6 +113,7 @@ fn json_has_one_object_per_anomaly_and_all_has_every_line() {
             "message",
             "score",
             "percentile",
+            "surprisal",
             "anomaly",
             "reasons",
             "nearest_pattern",
@@ -263,4 +264,55 @@ fn explain_shows_score_reasons_and_the_usual_pattern() {
     let (output, _, stderr) = run(&["explain", "{\"message\":", "--model-path", &model]);
     assert_eq!(output.status.code(), Some(2));
     assert!(stderr.contains("the line cannot be read: invalid_json"), "{stderr}");
+}
+
+/// Sessions of three lines, every one in five hundred of which breaks off after the first.
+fn traces(sessions: usize) -> String {
+    let mut text = String::new();
+    for session in 0..sessions {
+        let steps = ["request received", "row stored", "answer sent"];
+        let told = if session % 500 == 7 { 1 } else { steps.len() };
+        for (at, step) in steps.iter().take(told).enumerate() {
+            let second = session * 2 + at;
+            let time =
+                format!("2026-01-05T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60);
+            text += &format!(
+                "{{\"timestamp\":\"{time}\",\"service\":\"api\",\"level\":\"INFO\",\
+                 \"message\":\"{step}\",\"trace_id\":\"t{session}\"}}\n"
+            );
+        }
+    }
+    text
+}
+
+#[test]
+fn sessions_that_break_off_are_found_by_their_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "traces.jsonl", traces(1_000));
+    let args = ["scan", &file, "--session-key", "trace_id", "--contamination", "0.01"];
+    let (output, stdout, stderr) = run(&[&args[..], &["--json", "--exit-code"]].concat());
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let found: Vec<_> = objects(&stdout).iter().map(|found| found["session"].to_string()).collect();
+    assert_eq!(found, ["\"t7\"", "\"t507\""]);
+    assert!(objects(&stdout).iter().all(|found| found["reasons"][0]["kind"] == "missing_event"), "{stdout}");
+    assert!(stderr.contains("trained on the 1000 sessions"), "{stderr}");
+    let (_, stdout, _) = run(&args);
+    assert!(stdout.contains("1,000 sessions by trace_id, 2 of them odd"), "{stdout}");
+    assert!(stdout.contains("lacks 'answer sent', which 998 of 1,000 sessions have"), "{stdout}");
+}
+
+#[test]
+fn a_session_key_that_cannot_be_used_is_named_with_status_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "traces.jsonl", traces(20));
+    let model = model(folder.path()).display().to_string();
+    for (more, part) in [
+        (vec!["--session-key", "(a)(b)"], "has 2 groups"),
+        (vec!["--session-key", "no_such_field"], "holds no two sessions by no_such_field"),
+        (vec!["--session-key", "trace_id", "--model", &model], "knows no sessions"),
+    ] {
+        let (output, _, stderr) = run(&[&["scan", &file][..], &more].concat());
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
 }

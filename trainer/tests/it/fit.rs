@@ -129,3 +129,34 @@ fn secrets_reach_neither_model_nor_report() {
         assert!(!kept.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
     }
 }
+
+#[test]
+fn sessions_are_learnt_by_their_key_and_the_budget_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut text = String::from("timestamp,service,level,message,trace_id\n");
+    for line in 0..3_000 {
+        let (session, step) = (line / 3, ["begins", "goes on", "ends"][line % 3]);
+        let time = format!("2026-01-05T{:02}:{:02}:{:02}Z", line / 3_600, line / 60 % 60, line % 60);
+        text += &format!("{time},api,INFO,work {step},t{session}\n");
+    }
+    let logs = write(folder.path(), "logs.csv", text);
+    let model = folder.path().join("m");
+    let fit = |key: &str| {
+        let args = ["fit", "--n-estimators", "20", "--session-key", key, "--model-path"];
+        run(trainer().args(args).arg(&model).arg(&logs))
+    };
+    let (output, stdout, stderr) = fit("trace_id");
+    assert!(output.status.success(), "{stderr}");
+    assert!(stdout.contains("Sessions by trace_id: 1,000;"), "{stdout}");
+    assert!(stdout.contains("ALERT_BUDGET_PER_DAY 10: so many lines a day"), "{stdout}");
+    let learnt = corpus::load_model(&model).unwrap();
+    assert_eq!(learnt.sessions().unwrap().sessions(), 1_000);
+    let budget = |per_day| learnt.threshold_for_budget(per_day).unwrap();
+    assert!(budget(10.0) >= budget(1_000.0) && budget(0.001) >= budget(10.0) && budget(1e9) == 0.0);
+
+    for (key, part) in [("span_id", "no two sessions by the session key span_id"), ("(", "SESSION_KEY")] {
+        let (output, _, stderr) = fit(key);
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+}
