@@ -1,6 +1,7 @@
 //! Kafka clients that the programs share: brokers, pass-through of librdkafka properties, a producer that waits
 //! for every delivery report, the wording of errors. Decides on no topic and reads no environment.
 
+pub mod batch;
 mod errors;
 mod producer;
 mod settings;

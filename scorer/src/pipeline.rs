@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
-use engine::decode::{Decoder, RecordContext, Rejected};
+use engine::decode::{Decoder, Events, RecordContext, Rejected};
 use engine::event::LogEvent;
 use engine::model::Scratch;
 use tokio::runtime::Handle;
@@ -22,7 +22,7 @@ use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::config::Settings;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
-use crate::record::{Ack, Batch, Body, Intake, Outcome, Record};
+use crate::record::{Ack, Batch, Body, Borrowed, Intake, Outcome, Record, Records};
 use crate::remember::{self, Told};
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
 use crate::state::{self, Keeper, Learned, Learning};
@@ -143,7 +143,7 @@ struct Scoring {
     give_up: CancellationToken,
     scratch: Scratch,
     told: Told,
-    events: Vec<LogEvent>,
+    events: Events,
     sampler: Sampler,
 }
 
@@ -156,7 +156,7 @@ impl Scoring {
             give_up,
             scratch: remember::scratch(parts.settings.model.table_lines),
             told: Told::default(),
-            events: Vec::new(),
+            events: Events::default(),
             sampler: Sampler::default(),
         }
     }
@@ -198,24 +198,24 @@ impl Scoring {
     /// Everything that follows from a batch, in the order of its records.
     fn score(
         &mut self,
-        records: &[Record],
+        records: &Records,
         loaded: &Loaded,
         learning: &mut Learning<'_>,
     ) -> (Vec<Outgoing>, Outcome) {
         let mut outgoing = Vec::new();
         let mut outcome = Outcome::default();
-        for record in records {
-            let mut learned = match learning.of(&record.origin) {
+        for record in records.iter() {
+            let mut learned = match learning.of(record.partition()) {
                 state::Scoring::Plain => None,
                 state::Scoring::Learned(learned) => Some(learned),
                 state::Scoring::Skip => continue,
             };
             let mut events = std::mem::take(&mut self.events);
-            match self.decode(record, &mut events) {
+            match self.decode(&record, &mut events) {
                 Ok(()) => {
                     for (index, event) in events.iter().enumerate() {
                         outcome.scored += 1;
-                        outgoing.extend(self.judge(record, index, event, loaded, learned.as_deref()));
+                        outgoing.extend(self.judge(&record, index, event, loaded, learned.as_deref()));
                         if let Some(learned) = &mut learned {
                             learned.learn(&loaded.model, event, &mut self.scratch);
                         }
@@ -224,7 +224,7 @@ impl Scoring {
                 Err(rejected) => {
                     outcome.rejected += 1;
                     outcome.first_rejection.get_or_insert_with(|| rejected.to_string());
-                    outgoing.extend(self.reject(record, &rejected));
+                    outgoing.extend(self.reject(&record.to_record(), &rejected));
                 }
             }
             events.clear();
@@ -238,7 +238,7 @@ impl Scoring {
     /// The record of an odd line, where the line is odd.
     fn judge(
         &mut self,
-        record: &Record,
+        record: &Borrowed<'_>,
         index: usize,
         event: &LogEvent,
         loaded: &Loaded,
@@ -255,6 +255,7 @@ impl Scoring {
             Some(learned) => learned.explain(&loaded.model, event, &mut self.scratch),
             None => loaded.model.explain(event, &mut self.scratch),
         };
+        let record = &*record.to_record();
         let limit = self.parts.settings.output.message_bytes;
         let id = record.finding_id(ODD_LINE, u32::try_from(index).unwrap_or(u32::MAX));
         let anomaly = AnomalyRecord::odd_line(id, record, event, score, explanation, loaded, limit);
@@ -299,20 +300,29 @@ impl Scoring {
     }
 
     /// The events of a record, secrets taken out.
-    fn decode(&self, record: &Record, out: &mut Vec<LogEvent>) -> Result<(), Rejected> {
-        match &record.body {
-            Body::Decoded { event, .. } => out.push((**event).clone()),
-            Body::Rejected { rejected, .. } => return Err(rejected.clone()),
-            Body::Raw(bytes) | Body::Joined { bytes, .. } => {
-                let context = RecordContext {
-                    transport_time: record.transport_time,
-                    service: record.service.as_deref(),
-                };
-                self.decoder.decode(bytes, context, out)?;
+    fn decode(&self, record: &Borrowed<'_>, out: &mut Events) -> Result<(), Rejected> {
+        let redactor = &self.parts.settings.redactor;
+        let bytes = match record.body() {
+            Some(Body::Decoded { event, .. }) => {
+                out.push((**event).clone());
+                None
+            }
+            Some(Body::Rejected { rejected, .. }) => return Err(rejected.clone()),
+            Some(Body::Raw(_) | Body::Joined { .. }) | None => Some(record.bytes()),
+        };
+        if let Some(bytes) = bytes {
+            let context =
+                RecordContext { transport_time: record.transport_time(), service: record.service() };
+            self.decoder.decode_into(bytes, context, out)?;
+            if out.is_verbatim() && redactor.is_clean(bytes) {
+                for event in out.iter_mut() {
+                    redactor.redact_named(event);
+                }
+                return Ok(());
             }
         }
-        for event in out {
-            self.parts.settings.redactor.redact(event);
+        for event in out.iter_mut() {
+            redactor.redact(event);
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Raw records on their way from a source to the pipeline, and the word that they arrived.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -143,10 +144,198 @@ pub struct Outcome {
 /// Called once, after everything that follows from a batch is durable; dropped uncalled when it is not.
 pub type Ack = Box<dyn FnOnce(Outcome) + Send>;
 
+/// A partition of a topic, as every record of it tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KafkaStream {
+    /// The cluster's own id.
+    pub cluster: Arc<str>,
+    /// Topic name.
+    pub topic: Arc<str>,
+    /// Partition number.
+    pub partition: i32,
+}
+
+/// A Kafka record of which only what scoring needs is kept beside the others: most are ordinary, and no [`Record`]
+/// is ever made of them.
+#[derive(Clone, Copy, Debug)]
+struct Compact {
+    stream: u32,
+    start: usize,
+    end: usize,
+    offset: i64,
+    transport_time: EventTime,
+}
+
+#[derive(Clone, Debug)]
+enum Entry {
+    Compact(Compact),
+    /// The place in `Records::whole`.
+    Whole(usize),
+}
+
+/// The records of a batch, in the order of their source.
+#[derive(Clone, Debug, Default)]
+pub struct Records {
+    /// The bytes of compact records, one after the other.
+    bytes: Vec<u8>,
+    streams: Vec<KafkaStream>,
+    whole: Vec<Record>,
+    order: Vec<Entry>,
+}
+
+impl Records {
+    /// Room for as many records and bytes as `other` holds.
+    pub fn as_roomy_as(other: &Self) -> Self {
+        Self {
+            bytes: Vec::with_capacity(other.bytes.len() + other.bytes.len() / 8),
+            order: Vec::with_capacity(other.order.len()),
+            ..Self::default()
+        }
+    }
+
+    /// How many there are.
+    pub const fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Appends a record.
+    pub fn push(&mut self, record: Record) {
+        self.order.push(Entry::Whole(self.whole.len()));
+        self.whole.push(record);
+    }
+
+    /// The number of a stream, for [`Records::push_compact`].
+    pub fn stream(&mut self, stream: &KafkaStream) -> u32 {
+        let found = self.streams.iter().position(|known| known == stream);
+        let number = found.unwrap_or_else(|| {
+            self.streams.push(stream.clone());
+            self.streams.len() - 1
+        });
+        u32::try_from(number).unwrap_or(u32::MAX)
+    }
+
+    /// Appends a Kafka record.
+    pub fn push_compact(&mut self, stream: u32, offset: i64, transport_time: EventTime, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        let end = self.bytes.len();
+        self.order.push(Entry::Compact(Compact { stream, start, end, offset, transport_time }));
+    }
+
+    /// A record of its own, which is not appended.
+    pub fn record_of(&self, stream: u32, offset: i64, transport_time: EventTime, bytes: &[u8]) -> Record {
+        let KafkaStream { cluster, topic, partition } = self.streams[stream as usize].clone();
+        Record {
+            origin: Origin::Kafka { cluster, topic, partition, offset },
+            transport_time,
+            service: None,
+            body: Body::Raw(Bytes::copy_from_slice(bytes)),
+        }
+    }
+
+    /// Keeps the records whose number `keep` says so of.
+    pub fn retain(&mut self, mut keep: impl FnMut(usize) -> bool) {
+        let mut number = 0;
+        self.order.retain(|_| {
+            number += 1;
+            keep(number - 1)
+        });
+    }
+
+    /// What decoding needs of each, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Borrowed<'_>> {
+        self.order.iter().map(|entry| match entry {
+            Entry::Compact(compact) => Borrowed(Inner::Compact(self, *compact)),
+            Entry::Whole(place) => Borrowed(Inner::Whole(&self.whole[*place])),
+        })
+    }
+
+    /// Each as a record of its own.
+    #[cfg(test)]
+    pub fn into_vec(self) -> Vec<Record> {
+        self.iter().map(|record| record.to_record().into_owned()).collect()
+    }
+}
+
+impl FromIterator<Record> for Records {
+    fn from_iter<I: IntoIterator<Item = Record>>(records: I) -> Self {
+        let mut all = Self::default();
+        records.into_iter().for_each(|record| all.push(record));
+        all
+    }
+}
+
+/// A record inside of its batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Borrowed<'b>(Inner<'b>);
+
+#[derive(Clone, Copy, Debug)]
+enum Inner<'b> {
+    Whole(&'b Record),
+    Compact(&'b Records, Compact),
+}
+
+impl<'b> Borrowed<'b> {
+    /// The transport's time.
+    pub const fn transport_time(&self) -> EventTime {
+        match self.0 {
+            Inner::Whole(record) => record.transport_time,
+            Inner::Compact(_, compact) => compact.transport_time,
+        }
+    }
+
+    /// Its topic and partition, where it came from Kafka.
+    pub fn partition(&self) -> Option<(&'b str, i32)> {
+        match self.0 {
+            Inner::Whole(Record { origin: Origin::Kafka { topic, partition, .. }, .. }) => {
+                Some((topic, *partition))
+            }
+            Inner::Whole(_) => None,
+            Inner::Compact(records, compact) => {
+                let stream = &records.streams[compact.stream as usize];
+                Some((&stream.topic, stream.partition))
+            }
+        }
+    }
+
+    /// The event or the rejection, where the record came with one.
+    pub const fn body(&self) -> Option<&'b Body> {
+        match self.0 {
+            Inner::Whole(record) => Some(&record.body),
+            Inner::Compact(..) => None,
+        }
+    }
+
+    /// A service known from outside.
+    pub fn service(self) -> Option<&'b str> {
+        match self.0 {
+            Inner::Whole(record) => record.service.as_deref(),
+            Inner::Compact(..) => None,
+        }
+    }
+
+    /// The bytes that were read.
+    pub fn bytes(self) -> &'b [u8] {
+        match self.0 {
+            Inner::Whole(record) => record.body.bytes(),
+            Inner::Compact(records, compact) => &records.bytes[compact.start..compact.end],
+        }
+    }
+
+    /// The record by itself: for the few of which something is kept.
+    pub fn to_record(self) -> Cow<'b, Record> {
+        let (records, compact) = match self.0 {
+            Inner::Whole(record) => return Cow::Borrowed(record),
+            Inner::Compact(records, compact) => (records, compact),
+        };
+        Cow::Owned(records.record_of(compact.stream, compact.offset, compact.transport_time, self.bytes()))
+    }
+}
+
 /// A micro-batch: what crosses threads.
 pub struct Batch {
     /// Records in the order of their source.
-    pub records: Vec<Record>,
+    pub records: Records,
     /// How far the streams of the records go in it; empty where nothing learns.
     pub cuts: Vec<Cut>,
     /// The one arrow back.

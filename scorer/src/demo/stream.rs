@@ -111,7 +111,8 @@ impl Stream {
             }
             let open = open.clone();
             let ack = Box::new(move |_| drop(open));
-            if app.intake.blocking_send(Batch { records, cuts: Vec::new(), ack }).is_err() {
+            let batch = Batch { records: records.into_iter().collect(), cuts: Vec::new(), ack };
+            if app.intake.blocking_send(batch).is_err() {
                 return Ok(());
             }
         }

@@ -7,11 +7,12 @@ use std::hash::Hash;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use engine::event::EventTime;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::positions::{Mark, Shared};
 use crate::config::{BatchSettings, Settings};
-use crate::record::{Batch, Intake, Record};
+use crate::record::{Batch, Intake, KafkaStream, Record, Records};
 use crate::state::{Cut, Place, Stream};
 use joining::{Joining, Line};
 
@@ -20,8 +21,13 @@ pub struct Assembly<K> {
     settings: BatchSettings,
     intake: Intake,
     positions: Shared<K>,
-    records: Vec<(Record, Mark<K>)>,
+    records: Records,
+    /// The number in `streams` of each record's stream.
+    stream_of: Vec<u32>,
+    streams: Vec<(K, u64)>,
     bytes: usize,
+    /// The longest of the records lately.
+    longest: usize,
     /// Up to where each stream was read, whether its records are in the batch or still wait for their end.
     read: Vec<Mark<K>>,
     joining: Option<Joining<K>>,
@@ -32,6 +38,24 @@ pub struct Assembly<K> {
 
 /// Names what is learnt of a key: the stream and its member.
 type Naming<K> = Box<dyn Fn(&K) -> (Stream, Arc<str>) + Send>;
+/// A stream whose records are being added.
+#[derive(Clone, Copy, Debug)]
+pub struct Open {
+    read: usize,
+    stream: u32,
+    compact: u32,
+}
+
+/// A Kafka record as it arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrived<'a> {
+    /// Its offset.
+    pub offset: i64,
+    /// Its time.
+    pub time: EventTime,
+    /// Its bytes.
+    pub bytes: &'a [u8],
+}
 
 /// The pipeline has ended; nothing can be handed in any more.
 #[derive(Debug)]
@@ -45,8 +69,11 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
             joining: settings.multiline.map(Joining::new),
             intake,
             positions,
-            records: Vec::new(),
+            records: Records::default(),
+            stream_of: Vec::new(),
+            streams: Vec::new(),
             bytes: 0,
+            longest: 0,
             read: Vec::new(),
             since: None,
             waiting: None,
@@ -66,10 +93,16 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         self.since.get_or_insert(now);
     }
 
-    fn note(&mut self, mark: Mark<K>) {
-        match self.read.iter_mut().find(|read| read.key == mark.key) {
-            Some(read) => *read = mark,
-            None => self.read.push(mark),
+    fn note(&mut self, mark: Mark<K>) -> usize {
+        match self.read.iter().position(|read| read.key == mark.key) {
+            Some(place) => {
+                self.read[place] = mark;
+                place
+            }
+            None => {
+                self.read.push(mark);
+                self.read.len() - 1
+            }
         }
     }
 
@@ -94,6 +127,52 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
         }
     }
 
+    /// Begins to add records of a Kafka partition by [`Assembly::push_of`]; good until the batch is handed over.
+    /// `mark.end` is the position of the first of them.
+    pub fn open(&mut self, mark: &Mark<K>, stream: &KafkaStream) -> Open {
+        let read = self.note(mark.clone());
+        let number = self.number_of(mark);
+        Open { read, stream: number, compact: self.records.stream(stream) }
+    }
+
+    /// As [`Assembly::push`], for a record of a stream that was opened: keeps no more of it than is needed.
+    pub fn push_of(&mut self, open: Open, source: &dyn Fn() -> String, line: &Arrived<'_>, now: Instant) {
+        let mark = &mut self.read[open.read];
+        mark.end = u64::try_from(line.offset).unwrap_or_default() + 1;
+        if self.joining.as_ref().is_none_or(|joining| joining.passes(line.bytes)) {
+            self.note_size(line.bytes.len(), now);
+            self.stream_of.push(open.stream);
+            self.records.push_compact(open.compact, line.offset, line.time, line.bytes);
+            return;
+        }
+        let mark = mark.clone();
+        let record = self.records.record_of(open.compact, line.offset, line.time, line.bytes);
+        self.push(source, mark.end - 1, mark, record, now);
+    }
+
+    /// How many more records the batch takes, as far as their lengths can be foretold; at least one.
+    pub fn room(&mut self) -> usize {
+        let by_count = self.settings.size.saturating_sub(self.records.len());
+        let by_bytes = self.settings.bytes.saturating_sub(self.bytes) / self.longest.max(1);
+        self.longest -= self.longest / 8;
+        by_count.min(by_bytes).max(1)
+    }
+
+    fn note_size(&mut self, bytes: usize, now: Instant) {
+        self.bytes += bytes;
+        self.longest = self.longest.max(bytes);
+        self.since.get_or_insert(now);
+    }
+
+    fn number_of(&mut self, mark: &Mark<K>) -> u32 {
+        let same = |(key, generation): &(K, u64)| *generation == mark.generation && *key == mark.key;
+        let place = self.streams.iter().position(same).unwrap_or_else(|| {
+            self.streams.push((mark.key.clone(), mark.generation));
+            self.streams.len() - 1
+        });
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
     /// Lets time pass for records that wait for their next line.
     pub fn tick(&mut self, now: Instant) {
         if let Some(mut joining) = self.joining.take() {
@@ -110,9 +189,10 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
     }
 
     fn add(&mut self, record: Record, mark: Mark<K>, now: Instant) {
-        self.bytes += record.body.bytes().len();
-        self.records.push((record, mark));
-        self.since.get_or_insert(now);
+        self.note_size(record.body.bytes().len(), now);
+        let number = self.number_of(&mark);
+        self.stream_of.push(number);
+        self.records.push(record);
     }
 
     /// Whether the batch is to be handed over now.
@@ -150,10 +230,15 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
             return self.retry().map(drop);
         }
         let (marks, cuts) = self.take_marks();
-        let current = |mark: &Mark<K>| self.positions.generation(&mark.key) == Some(mark.generation);
-        let records = std::mem::take(&mut self.records);
-        let records: Vec<Record> =
-            records.into_iter().filter(|(_, mark)| current(mark)).map(|(record, _)| record).collect();
+        let is_current = |(key, generation): &(K, u64)| self.positions.generation(key) == Some(*generation);
+        let current: Vec<bool> = self.streams.iter().map(is_current).collect();
+        let emptied = Records::as_roomy_as(&self.records);
+        let mut records = std::mem::replace(&mut self.records, emptied);
+        if current.contains(&false) {
+            records.retain(|number| current[self.stream_of[number] as usize]);
+        }
+        self.stream_of.clear();
+        self.streams.clear();
         self.bytes = 0;
         self.since = None;
         if marks.is_empty() {
@@ -213,7 +298,9 @@ impl<K: Clone + Eq + Hash + Send + 'static> Assembly<K> {
 
     /// Forgets the batch that is being filled; it is read again after a restart. One that waits for room stays.
     pub fn discard(&mut self) {
-        self.records.clear();
+        self.records = Records::default();
+        self.stream_of.clear();
+        self.streams.clear();
         self.read.clear();
         self.joining = None;
         self.bytes = 0;
@@ -238,7 +325,6 @@ fn between(lines: &[(u64, u64)], from: u64, to: u64) -> Vec<(u64, u64)> {
 mod tests {
     use bytes::Bytes;
     use engine::decode::multiline::JoinSettings;
-    use engine::event::EventTime;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -264,8 +350,11 @@ mod tests {
                 joining: Some(Joining::new(JoinSettings::default())),
                 intake,
                 positions: positions.clone(),
-                records: Vec::new(),
+                records: Records::default(),
+                stream_of: Vec::new(),
+                streams: Vec::new(),
                 bytes: 0,
+                longest: 0,
                 read: Vec::new(),
                 since: None,
                 waiting: None,
@@ -296,8 +385,7 @@ mod tests {
             self.assembly.hand_over().unwrap();
             let Ok(batch) = self.batches.try_recv() else { return Vec::new() };
             (batch.ack)(Outcome::default());
-            let text = |record: &Record| String::from_utf8_lossy(record.body.bytes()).into_owned();
-            batch.records.iter().map(text).collect()
+            batch.records.iter().map(|record| String::from_utf8_lossy(record.bytes()).into_owned()).collect()
         }
     }
 

@@ -1,4 +1,4 @@
-//! Kafka topics as a consumer group: one `BaseConsumer` on a thread of its own, positions committed only after
+//! Kafka topics as a consumer group: one consumer on a thread of its own, positions committed only after
 //! delivery. Keeps polling while the pipeline is full, so that the membership of the group survives.
 
 mod context;
@@ -6,22 +6,21 @@ mod context;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ::kafka::batch::{BatchConsumer, Forwarding};
 use ::kafka::explain;
-use ::kafka::rdkafka::config::FromClientConfigAndContext;
-use ::kafka::rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use ::kafka::rdkafka::consumer::{CommitMode, Consumer};
 use ::kafka::rdkafka::error::KafkaError;
-use ::kafka::rdkafka::message::{BorrowedMessage, Message};
+use ::kafka::rdkafka::message::Message;
 use ::kafka::rdkafka::types::RDKafkaErrorCode;
 use ::kafka::rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use anyhow::Context as _;
-use bytes::Bytes;
 use engine::event::EventTime;
 
-use super::assembly::{Assembly, Ended};
+use super::assembly::{Arrived, Assembly, Ended, Open};
 use super::positions::{Mark, Shared};
 use super::{DRAIN_SHARE, LOOK, Running, spawn, watchdog};
 use crate::config::KafkaSettings;
-use crate::record::{Body, Origin, Record};
+use crate::record::KafkaStream;
 use crate::run::App;
 use crate::state::Stream;
 use context::GroupContext;
@@ -33,11 +32,13 @@ pub(super) type Partition = (Arc<str>, i32);
 pub(super) const PART: &str = "kafka";
 /// A batch that waits longer than this for room makes fetching pause.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
+/// Events other than messages that are served between two calls for messages.
+const EVENTS_PER_ROUND: usize = 4;
 const COMMIT_EVERY: Duration = Duration::from_millis(100);
 const REPEAT_COMMITS_EVERY: Duration = Duration::from_secs(5);
 const LOOK_FOR_TOPICS_EVERY: Duration = Duration::from_secs(5);
 
-type GroupConsumer = BaseConsumer<GroupContext>;
+type GroupConsumer = BatchConsumer<GroupContext>;
 
 /// Starts the source.
 ///
@@ -52,9 +53,10 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
         Duration::from_millis(config.get(name).and_then(|text| text.parse().ok()).unwrap_or(default))
     };
     let (session, poll) = (millis("session.timeout.ms", 45_000), millis("max.poll.interval.ms", 300_000));
-    let context = GroupContext::new(app, positions.clone(), session, poll);
+    let forwarding = Forwarding::default();
+    let context = GroupContext::new(app, positions.clone(), forwarding.clone(), session, poll);
     let watch = context.watch();
-    let consumer = GroupConsumer::from_config_and_context(&config, context)
+    let consumer = GroupConsumer::new(&config, context, forwarding)
         .with_context(|| "the Kafka consumer cannot be made from the settings")?;
     let topics: Vec<&str> = settings.topics.iter().map(String::as_str).collect();
     consumer.subscribe(&topics).with_context(|| format!("cannot subscribe to {}", topics.join(", ")))?;
@@ -64,7 +66,14 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
         assembly = assembly.with_cuts(|key: &Partition| (stream_of(key), "".into()));
     }
     let reader = Reader {
-        taking: Taking { assembly, positions: positions.clone(), cluster: None, topics: Vec::new() },
+        taking: Taking {
+            assembly,
+            positions: positions.clone(),
+            cluster: None,
+            topics: Vec::new(),
+            open: Vec::new(),
+            now: None,
+        },
         app: app.clone(),
         consumer,
         positions,
@@ -120,29 +129,74 @@ struct Taking {
     positions: Shared<Partition>,
     cluster: Option<Arc<str>>,
     topics: Vec<Arc<str>>,
+    /// The partitions of one call by topic identity and number; `None` where the group has given them away.
+    open: Vec<((usize, i32), Option<(Open, Partition, u64)>)>,
+    /// The time of the call, once it is known.
+    now: Option<Instant>,
+}
+
+/// What is taken of a message.
+struct Incoming<'m> {
+    /// Equal for the messages of one topic within one call.
+    topic_identity: usize,
+    partition: i32,
+    key: &'m [u8],
+    arrived: Arrived<'m>,
 }
 
 impl Taking {
-    fn take(&mut self, consumer: &GroupConsumer, message: &BorrowedMessage<'_>) -> Result<(), Failure> {
+    /// Begins the messages of one call; between two calls partitions may come and go.
+    fn begin(&mut self) {
+        self.open.clear();
+        self.now = None;
+    }
+
+    fn take(
+        &mut self,
+        consumer: &GroupConsumer,
+        topic: &dyn Fn() -> String,
+        message: &Incoming<'_>,
+    ) -> Result<(), Failure> {
+        let place = (message.topic_identity, message.partition);
+        let known = match self.open.iter().position(|(known, _)| *known == place) {
+            Some(known) => known,
+            None => {
+                let open = self.open(consumer, &topic(), message)?;
+                self.open.push((place, open));
+                self.open.len() - 1
+            }
+        };
+        let Some((open, key, generation)) = &self.open[known].1 else { return Ok(()) };
+        let now = *self.now.get_or_insert_with(Instant::now);
+        let offset = u64::try_from(message.arrived.offset).unwrap_or_default();
+        if consumer.context().is_learnt(key, offset) {
+            let mark = Mark { key: key.clone(), generation: *generation, end: offset + 1 };
+            self.assembly.pass_over(mark, now);
+            return Ok(());
+        }
+        let source = || format!("{}/{}/{}", topic(), message.partition, String::from_utf8_lossy(message.key));
+        self.assembly.push_of(*open, &source, &message.arrived, now);
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        consumer: &GroupConsumer,
+        topic: &str,
+        message: &Incoming<'_>,
+    ) -> Result<Option<(Open, Partition, u64)>, Failure> {
         let cluster = match &self.cluster {
             Some(cluster) => Arc::clone(cluster),
             None => Arc::clone(self.cluster.insert(find_cluster(consumer)?)),
         };
-        let topic = topic_of(&mut self.topics, message.topic());
-        let key = (topic, message.partition());
-        let Some(generation) = self.positions.generation(&key) else { return Ok(()) };
-        let end = u64::try_from(message.offset()).unwrap_or_default() + 1;
-        if consumer.context().is_learnt(&key, end - 1) {
-            self.assembly.pass_over(Mark { key, generation, end }, Instant::now());
-            return Ok(());
-        }
-        let record = record_of(message, cluster, &key);
-        let source = || {
-            let key = String::from_utf8_lossy(message.key().unwrap_or_default());
-            format!("{}/{}/{key}", message.topic(), message.partition())
-        };
-        self.assembly.push(&source, end - 1, Mark { key, generation, end }, record, Instant::now());
-        Ok(())
+        let topic = topic_of(&mut self.topics, topic);
+        let partition = message.partition;
+        let key = (Arc::clone(&topic), partition);
+        let Some(generation) = self.positions.generation(&key) else { return Ok(None) };
+        let end = u64::try_from(message.arrived.offset).unwrap_or_default();
+        let stream = KafkaStream { cluster, topic, partition };
+        let open = self.assembly.open(&Mark { key: key.clone(), generation, end }, &stream);
+        Ok(Some((open, key, generation)))
     }
 }
 
@@ -185,7 +239,10 @@ impl Reader {
     /// One poll and, when it is due, the hand-over of the batch.
     fn poll(&mut self) -> Result<(), Failure> {
         self.resume();
-        self.poll_for(self.taking.assembly.wait(Instant::now(), LOOK))?;
+        for _ in 0..EVENTS_PER_ROUND {
+            self.poll_for(Duration::ZERO)?;
+        }
+        self.take(self.taking.assembly.wait(Instant::now(), LOOK))?;
         self.taking.assembly.tick(Instant::now());
         if self.taking.assembly.due(Instant::now()) {
             self.taking.assembly.hand_over()?;
@@ -193,11 +250,53 @@ impl Reader {
         Ok(())
     }
 
+    /// Takes the messages that are there, after a wait for the first.
+    fn take(&mut self, wait: Duration) -> Result<(), Failure> {
+        let Self { consumer, taking, .. } = self;
+        let (mut result, mut errors) = (Ok(()), Vec::new());
+        taking.begin();
+        let most = taking.assembly.room();
+        consumer.take(most, wait, |message| match message {
+            Ok(message) if result.is_ok() => {
+                let incoming = Incoming {
+                    topic_identity: message.topic_identity(),
+                    partition: message.partition(),
+                    key: message.key(),
+                    arrived: Arrived {
+                        offset: message.offset(),
+                        time: EventTime::from_millis(message.timestamp_ms().unwrap_or_default()),
+                        bytes: message.payload(),
+                    },
+                };
+                result = taking.take(consumer, &|| message.topic().to_owned(), &incoming);
+            }
+            Ok(_) => {}
+            Err(error) => errors.push(error),
+        });
+        errors.iter().try_for_each(|error| self.tell(error))?;
+        result
+    }
+
+    /// What does not come in batches: rebalances, statistics, commits, errors.
     fn poll_for(&mut self, wait: Duration) -> Result<(), Failure> {
         match self.consumer.poll(wait) {
             // Also after a rebalance or a commit: it is not the end of anything.
             None => Ok(()),
-            Some(Ok(message)) => self.taking.take(&self.consumer, &message),
+            // A partition that could not be forwarded.
+            Some(Ok(message)) => {
+                let incoming = Incoming {
+                    topic_identity: message.topic_ptr() as usize,
+                    partition: message.partition(),
+                    key: message.key().unwrap_or_default(),
+                    arrived: Arrived {
+                        offset: message.offset(),
+                        time: EventTime::from_millis(message.timestamp().to_millis().unwrap_or_default()),
+                        bytes: message.payload().unwrap_or_default(),
+                    },
+                };
+                self.taking.begin();
+                self.taking.take(&self.consumer, &|| message.topic().to_owned(), &incoming)
+            }
             Some(Err(error)) => self.tell(&error),
         }
     }
@@ -350,20 +449,6 @@ fn topic_of(known: &mut Vec<Arc<str>>, topic: &str) -> Arc<str> {
     let name: Arc<str> = topic.into();
     known.push(Arc::clone(&name));
     name
-}
-
-fn record_of(message: &BorrowedMessage<'_>, cluster: Arc<str>, (topic, partition): &Partition) -> Record {
-    Record {
-        origin: Origin::Kafka {
-            cluster,
-            topic: Arc::clone(topic),
-            partition: *partition,
-            offset: message.offset(),
-        },
-        transport_time: EventTime::from_millis(message.timestamp().to_millis().unwrap_or_default()),
-        service: None,
-        body: Body::Raw(Bytes::copy_from_slice(message.payload().unwrap_or_default())),
-    }
 }
 
 /// Positions in the form of a commit.

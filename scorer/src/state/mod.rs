@@ -28,7 +28,7 @@ pub use topic::cleanup_policy;
 
 use crate::config::Settings;
 use crate::metrics::{Health, Metrics, ResultLabel, StreamLabel};
-use crate::record::{Ack, Origin};
+use crate::record::Ack;
 
 /// Name of this room in health.
 const PART: &str = "state";
@@ -54,15 +54,13 @@ impl Stream {
         Self::Input(name.into())
     }
 
-    /// Whether a record of a batch that this stream has part in is of it.
-    fn is_of(&self, origin: &Origin) -> bool {
-        match (self, origin) {
-            (Self::Partition(topic, number), Origin::Kafka { topic: of, partition, .. }) => {
-                number == partition && topic == of
-            }
-            (Self::Partition(..), _) => false,
+    /// Whether a record of a batch that this stream has part in is of it; `partition` is the record's, where it came
+    /// from Kafka.
+    fn is_of(&self, partition: Option<(&str, i32)>) -> bool {
+        match self {
+            Self::Partition(topic, number) => partition == Some((&**topic, *number)),
             // A batch comes from one input.
-            (Self::Input(_), _) => true,
+            Self::Input(_) => true,
         }
     }
 }
@@ -400,11 +398,11 @@ pub enum Scoring<'a> {
 }
 
 impl Learning<'_> {
-    /// How a record of the batch is to be scored.
-    pub fn of(&mut self, origin: &Origin) -> Scoring<'_> {
+    /// How a record of the batch is to be scored; `partition` is its topic and partition, where it came from Kafka.
+    pub fn of(&mut self, partition: Option<(&str, i32)>) -> Scoring<'_> {
         let Some(Held { open, cuts, places, last, .. }) = &mut self.0 else { return Scoring::Plain };
-        if !cuts.get(*last).is_some_and(|cut| cut.stream.is_of(origin)) {
-            match cuts.iter().position(|cut| cut.stream.is_of(origin)) {
+        if !cuts.get(*last).is_some_and(|cut| cut.stream.is_of(partition)) {
+            match cuts.iter().position(|cut| cut.stream.is_of(partition)) {
                 Some(at) => *last = at,
                 None => return Scoring::Plain,
             }

@@ -146,7 +146,7 @@ fn a_batch_of_a_stream_that_was_given_away_is_skipped_and_changes_nothing() {
     late(Outcome::default());
     let cuts = [cut(1, 20)];
     let mut learning = rig.keeper.begin(&cuts, "model");
-    assert!(matches!(learning.of(&Origin::Stdin { line: 1 }), Scoring::Skip));
+    assert!(matches!(learning.of(None), Scoring::Skip));
     learning.finish(Box::new(|_| {}))(Outcome::default());
     assert!(rig.flush());
     assert_eq!(rig.durable(), 0);

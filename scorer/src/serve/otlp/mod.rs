@@ -73,7 +73,7 @@ impl Otlp {
             // The sender may have hung up; its records are delivered all the same.
             let _ = delivered.send(outcome);
         });
-        let batch = Batch { records, cuts: self.cuts.clone(), ack };
+        let batch = Batch { records: records.into_iter().collect(), cuts: self.cuts.clone(), ack };
         match tokio::time::timeout(QUEUE_WAIT, self.intake.send(batch)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => return Err(come_again("the scorer is stopping; send this export again")),

@@ -31,7 +31,8 @@ struct NoFlags {
     flags: Flags,
 }
 
-fn settings(environment: &[(&str, &str)]) -> Settings {
+/// Settings by environment variables.
+pub(super) fn settings(environment: &[(&str, &str)]) -> Settings {
     let flags = <NoFlags as clap::Parser>::parse_from(["test"]).flags;
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Settings::from_parts(flags, environment).unwrap()
@@ -59,6 +60,11 @@ fn train(seed: u64) -> Model {
         seed,
         ..Provenance::default()
     })
+}
+
+/// A model as it is served.
+pub(super) fn loaded() -> Loaded {
+    Loaded::new(engine::artifact::from_bytes(&model_bytes(1)).unwrap(), &settings(&[]).model, None)
 }
 
 /// The artifact of [`train`], made once.

@@ -114,6 +114,11 @@ impl<K: Clone + Eq> Joining<K> {
         lines
     }
 
+    /// Whether a line is a record by itself and ends none: it need not be pushed.
+    pub fn passes(&self, line: &[u8]) -> bool {
+        self.waiting.is_empty() && self.is_whole(line)
+    }
+
     /// A JSON object on one line is a record by itself and need not wait, nor does what is too long to be joined.
     fn is_whole(&self, line: &[u8]) -> bool {
         (line.first() == Some(&b'{') && line.last() == Some(&b'}')) || line.len() > self.max_bytes

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use ::kafka::batch::Forwarding;
 use ::kafka::explain;
 use ::kafka::rdkafka::client::ClientContext;
 use ::kafka::rdkafka::config::RDKafkaLogLevel;
@@ -38,6 +39,7 @@ pub struct GroupContext {
     watch: Arc<Watch>,
     keeper: Keeper,
     stop: CancellationToken,
+    forwarding: Forwarding,
     session_timeout: Duration,
     /// Longest time without a poll, after which the group takes the partitions away.
     poll_interval: Duration,
@@ -64,6 +66,7 @@ impl GroupContext {
     pub fn new(
         app: &crate::run::App,
         positions: Shared<Partition>,
+        forwarding: Forwarding,
         session_timeout: Duration,
         poll_interval: Duration,
     ) -> Self {
@@ -83,6 +86,7 @@ impl GroupContext {
             positions,
             health: app.health.clone(),
             metrics: app.metrics.clone(),
+            forwarding,
             session_timeout,
             rebalances: AtomicU64::new(0),
             connected: AtomicBool::new(false),
@@ -293,11 +297,16 @@ impl ClientContext for GroupContext {
             let state = self.state();
             (state.joined, state.topic_missing)
         };
-        if connected && joined && !missing {
+        // The group's own state: after an outage the brokers are back before the partitions are.
+        let in_group =
+            statistics.cgrp.is_some_and(|group| group.state == "up" && group.join_state == "steady");
+        if connected && joined && in_group && !missing {
             self.health.ready(PART);
             self.state().told.clear();
         } else if !connected {
             self.health.not_ready(PART, "no broker answers");
+        } else if joined && !in_group {
+            self.health.not_ready(PART, "the partitions are being assigned again");
         }
         let mut total = 0;
         for topic in statistics.topics.values() {
@@ -345,6 +354,7 @@ impl ConsumerContext for GroupContext {
                         self.state().failure = Some(error.to_string());
                     }
                 }
+                self.forwarding.forward(consumer, list);
             }
             Rebalance::Error(error) => self.trouble(&explain(error)),
         }
@@ -354,6 +364,8 @@ impl ConsumerContext for GroupContext {
         self.rebalances.fetch_add(1, Ordering::Relaxed);
         self.metrics.rebalances.inc();
         if let Rebalance::Assign(partitions) = rebalance {
+            // Once more, in case that librdkafka was still giving up what it had of them before.
+            self.forwarding.forward(consumer, partitions);
             // A partition that was paused when it was taken away comes back paused.
             if let Err(error) = consumer.resume(partitions) {
                 tracing::warn!(%error, "partitions could not be resumed");
