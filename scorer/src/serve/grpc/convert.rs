@@ -65,7 +65,8 @@ pub fn timestamp(micros: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
 }
 
-fn level_of(level: i32) -> Option<Level> {
+/// A level on the wire.
+pub fn level_of(level: i32) -> Option<Level> {
     match v1::Level::try_from(level).unwrap_or_default() {
         v1::Level::Unspecified => None,
         v1::Level::Trace => Some(Level::Trace),

@@ -2,6 +2,7 @@
 
 mod convert;
 mod scoring;
+mod stream;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::http::{HeaderValue, Response};
 use axum::serve::Listener as _;
-use futures_util::stream;
+use futures_util::stream::unfold;
 use proto::v1::scoring_service_server::{SERVICE_NAME, ScoringServiceServer};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +31,7 @@ use crate::config::{Secret, TlsFiles};
 use crate::live::LiveModel;
 use crate::run::App;
 use scoring::Scoring;
+use stream::WithStream;
 
 /// Calls that one connection may have open.
 const STREAMS_PER_CONNECTION: u32 = 128;
@@ -47,11 +49,12 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let limit = settings.serve.grpc_max_message_bytes;
     let guard = TokenCheck::new(settings.serve.grpc_token.as_ref());
     let scoring = Scoring::new(app.model.clone(), app.model_file.clone(), settings, app.stop.clone());
-    let scoring = ScoringServiceServer::new(scoring)
+    let others = ScoringServiceServer::new(scoring.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)
         .send_compressed(CompressionEncoding::Gzip)
         .max_decoding_message_size(limit);
+    let scoring = WithStream::new(scoring, others, limit);
     let otlp = Otlp::new(app.intake.clone(), app.keeper.pushed(), settings.decode.clone(), limit);
     let (reporter, health) = tonic_health::server::health_reporter();
     report(&reporter, ServingStatus::NotServing).await;
@@ -76,7 +79,7 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let live = app.model.clone();
     Ok(Box::pin(async move {
         let peers = Peers::new(listener, Allowed::default());
-        let incoming = stream::unfold(peers, |mut peers| async move {
+        let incoming = unfold(peers, |mut peers| async move {
             let (peer, _) = peers.accept().await;
             Some((Ok::<_, std::io::Error>(peer), peers))
         });

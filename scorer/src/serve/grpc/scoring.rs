@@ -1,14 +1,13 @@
 //! The service `isolog.v1.ScoringService`. Reads the model in use; learns, stores and alerts nothing.
 
 use std::cell::RefCell;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
 use engine::event::{EventTime, Limits, LogEvent};
 use engine::model::Scratch;
 use engine::redact::Redactor;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::stream;
 use proto::v1;
 use proto::v1::line::Content;
 use proto::v1::line_result::Outcome;
@@ -62,7 +61,7 @@ impl Scoring {
         }
     }
 
-    fn model(&self) -> Result<Arc<Loaded>, Status> {
+    pub(super) fn model(&self) -> Result<Arc<Loaded>, Status> {
         self.live.get().ok_or_else(|| {
             Status::unavailable("no model is loaded yet; train one with `trainer`, it is taken up by itself")
         })
@@ -117,8 +116,7 @@ impl Scoring {
             );
             Rejected::new(RejectReason::TooManyAttributes, detail)
         })?;
-        Ok(SCRATCH.with_borrow_mut(|scratch| {
-            let scratch = scratch.get_or_insert_with(|| remember::scratch(self.table_lines));
+        Ok(self.with_scratch(|scratch| {
             events.into_iter().map(|event| score_event(loaded, event, explain, scratch)).collect()
         }))
     }
@@ -142,11 +140,37 @@ impl Scoring {
         self.limits.max_events
     }
 
-    fn stream_answer(&self, request: v1::ScoreStreamRequest) -> Result<v1::ScoreStreamResponse, Status> {
-        let loaded = self.model()?;
+    /// The answer to one line of a stream.
+    pub(super) fn stream_answer(
+        &self,
+        request: v1::ScoreStreamRequest,
+        loaded: &Loaded,
+    ) -> v1::ScoreStreamResponse {
         let explain = request.explain();
-        let result = Some(self.line_result(&loaded, request.line, explain, &mut self.room()));
-        Ok(v1::ScoreStreamResponse { id: request.id, result, model: Some(convert::model_ref(&loaded)) })
+        let result = Some(self.line_result(loaded, request.line, explain, &mut self.room()));
+        v1::ScoreStreamResponse { id: request.id, result, model: Some(convert::model_ref(loaded)) }
+    }
+
+    /// Lends the thread's buffers.
+    pub(super) fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
+        SCRATCH.with_borrow_mut(|scratch| {
+            work(scratch.get_or_insert_with(|| remember::scratch(self.table_lines)))
+        })
+    }
+
+    /// Bounds on one event.
+    pub(super) const fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// Takes out secrets.
+    pub(super) const fn redactor(&self) -> &Redactor {
+        &self.redactor
+    }
+
+    /// Cancelled when the server is to stop.
+    pub(super) const fn stop(&self) -> &CancellationToken {
+        &self.stop
     }
 }
 
@@ -216,27 +240,14 @@ impl v1::scoring_service_server::ScoringService for Scoring {
         Ok(Response::new(response))
     }
 
-    type ScoreStreamStream = Pin<Box<dyn Stream<Item = Result<v1::ScoreStreamResponse, Status>> + Send>>;
+    type ScoreStreamStream = stream::Empty<Result<v1::ScoreStreamResponse, Status>>;
 
+    /// Never called: [`super::stream`] answers this method before it comes here.
     async fn score_stream(
         &self,
-        request: Request<Streaming<v1::ScoreStreamRequest>>,
+        _request: Request<Streaming<v1::ScoreStreamRequest>>,
     ) -> Result<Response<Self::ScoreStreamStream>, Status> {
-        let open = Some((request.into_inner(), self.clone()));
-        Ok(Response::new(Box::pin(stream::unfold(open, |open| async move {
-            let (mut lines, this) = open?;
-            tokio::select! {
-                biased;
-                () = this.stop.cancelled() => {
-                    let status = Status::unavailable("the server is stopping; send the unanswered lines again");
-                    Some((Err(status), None))
-                }
-                line = lines.next() => match line? {
-                    Ok(line) => Some((this.stream_answer(line), Some((lines, this)))),
-                    Err(status) => Some((Err(status), None)),
-                },
-            }
-        }))))
+        Err(Status::internal("ScoreStream came by the wrong way"))
     }
 
     async fn get_model_info(
