@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use kafka::ClientSettings;
-use kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+use kafka::batch::{BatchConsumer, Forwarding, MOST};
+use kafka::rdkafka::ClientContext;
+use kafka::rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +42,19 @@ pub struct Consumed {
 /// Longest silence of the broker.
 const SILENCE: Duration = Duration::from_secs(60);
 
+/// Lets messages come in batches, as the scorer's source does.
+struct Batches(Forwarding);
+
+impl ClientContext for Batches {}
+
+impl ConsumerContext for Batches {
+    fn pre_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            self.0.forward(consumer, partitions);
+        }
+    }
+}
+
 /// Reads and tells.
 ///
 /// # Errors
@@ -50,22 +65,34 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // As the scorer's source sets them.
     config.set("statistics.interval.ms", "1000").set("queued.max.messages.kbytes", "16384");
     config.set("fetch.max.bytes", "8388608").set("session.timeout.ms", "45000");
-    let consumer: BaseConsumer = config.create()?;
+    let forwarding = Forwarding::default();
+    let consumer = BatchConsumer::new(&config, Batches(forwarding.clone()), forwarding)?;
     consumer.subscribe(&[&arguments.topic])?;
-    let (mut messages, mut bytes, mut from) = (0_u64, 0_u64, 0.0);
+    let (mut messages, mut bytes, mut from) = (0_u64, 0_u64, None);
     let mut heard = Instant::now();
     while messages < arguments.messages {
         ensure!(heard.elapsed() < SILENCE, "the broker was silent after {messages} messages");
-        let Some(message) = consumer.poll(Duration::from_millis(100)) else { continue };
-        if messages == 0 {
-            from = own_cpu_s()?;
+        // Rebalances and statistics; messages come by the batch.
+        if let Some(Err(error)) = consumer.poll(Duration::ZERO) {
+            return Err(error.into());
         }
-        messages += 1;
-        bytes += message?.payload_len() as u64;
-        if messages.is_multiple_of(1_000) {
+        let mut failed = None;
+        let taken = consumer.take(MOST, Duration::from_millis(50), |message| match message {
+            Ok(message) => bytes += message.payload().len() as u64,
+            Err(error) => failed = Some(error),
+        });
+        if let Some(error) = failed {
+            return Err(error.into());
+        }
+        if taken > 0 {
             heard = Instant::now();
+            if from.is_none() {
+                from = Some(own_cpu_s()?);
+            }
         }
+        messages += taken as u64;
     }
+    let from = from.unwrap_or_default();
     let consumed = Consumed { messages, cpu_s: own_cpu_s()? - from, bytes };
     println!("{}", serde_json::to_string(&consumed)?);
     Ok(())
