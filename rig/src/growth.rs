@@ -5,16 +5,16 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use engine::event::{EventTime, Level, LogEvent};
-use engine::forest::{IsolationForestParams, PathScratch, SparseRows};
+use engine::forest::{IsolationForestParams, PathScratch, PlainForest, SparseRows};
 use engine::model::train::{FirstPass, TrainParams};
 use engine::model::{Model, Provenance, Scratch};
-use nix::sys::resource::{UsageWho, getrusage};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use simulator::{Params, Simulator};
 
 use crate::compare::machine;
 use crate::corpus;
+use crate::measure::own_cpu_s;
 use crate::plot::Plot;
 use crate::table::{figure, median};
 use crate::work::full::each_batch;
@@ -138,12 +138,6 @@ fn corpus_file(arguments: &Arguments, rows: u64) -> Result<PathBuf> {
     Ok(out)
 }
 
-fn own_cpu_s() -> Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
-}
-
 /// Median CPU time of a line, ns.
 fn cost(arguments: &Arguments, lines: u64, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let mut costs = Vec::new();
@@ -187,10 +181,12 @@ fn both(arguments: &Arguments, lines: &[LogEvent]) -> Result<(f64, f64)> {
 
 fn trees(arguments: &Arguments, lines: &[LogEvent]) -> Result<Series> {
     const COLUMNS: u32 = 1 << 12;
+    /// Walking takes long.
+    const PLAIN_LINES: usize = 5_000;
     let mut vectorizer = Vectorizer::new(COLUMNS);
     let mut rows = SparseRows::new(COLUMNS as usize);
     for line in lines {
-        rows.push(vectorizer.read(line.message.as_bytes()).iter().copied())?;
+        rows.push(vectorizer.read_sorted(line.message.as_bytes()).iter().copied())?;
     }
     let (mut sparse, mut walking) = (Vec::new(), Vec::new());
     for trees in [25, 50, 100, 200, 400, 800, 1_600, 3_200] {
@@ -204,14 +200,13 @@ fn trees(arguments: &Arguments, lines: &[LogEvent]) -> Result<Series> {
             Ok(())
         })?;
         sparse.push((trees as f64, ours));
-        if trees <= 800 {
-            let part = rows.len().min(5_000);
-            let plain = cost(arguments, part as u64, || {
-                (0..part).for_each(|row| sum = sum.wrapping_add(forest.path_sum_by_walking(rows.row(row))));
-                Ok(())
-            })?;
-            walking.push((trees as f64, plain));
-        }
+        let (plain, part) = (PlainForest::new(forest.data()), rows.len().min(PLAIN_LINES));
+        let mut buffer = vec![0.0; COLUMNS as usize];
+        let walked = cost(arguments, part as u64, || {
+            (0..part).for_each(|row| sum = sum.wrapping_add(plain.path_sum(rows.row(row), &mut buffer)));
+            Ok(())
+        })?;
+        walking.push((trees as f64, walked));
         std::hint::black_box(sum);
     }
     println!(

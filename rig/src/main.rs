@@ -34,6 +34,8 @@ enum Command {
     Growth(growth::Arguments),
     /// Runs a program and tells what it cost
     Measure(measure::Arguments),
+    /// Says how far two seeds agree, by number of trees
+    Stability(pairs::stability::Arguments),
     /// Scores a corpus with trees that scikit-learn grew
     ScoreTrees(work::imported::Arguments),
     /// Scores a corpus with a model
@@ -51,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Detectors(arguments) => detectors::run(&arguments),
         Command::Growth(arguments) => growth::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
+        Command::Stability(arguments) => pairs::stability::by_number_of_trees(&arguments),
         Command::ScoreTrees(arguments) => work::imported::run(&arguments),
         Command::ScoreModel(arguments) => work::full::run(&arguments),
         Command::Consume(arguments) => work::consume::run(&arguments),

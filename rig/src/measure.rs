@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
-use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::resource::{Usage, UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
 
 /// What one run cost.
@@ -45,14 +45,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let wall_s = start.elapsed().as_secs_f64();
     ensure!(status.success(), "{program} ended with {status}");
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("the kernel tells no usage")?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    let cost = Cost {
-        cpu_s: seconds(usage.user_time()) + seconds(usage.system_time()),
-        wall_s,
-        peak_mib: usage.max_rss() as f64 / 1024.0,
-    };
+    let cost = Cost { cpu_s: seconds(&usage), wall_s, peak_mib: usage.max_rss() as f64 / 1024.0 };
     eprintln!("{MARK}{}", serde_json::to_string(&cost)?);
     Ok(())
+}
+
+fn seconds(usage: &Usage) -> f64 {
+    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    seconds(usage.user_time()) + seconds(usage.system_time())
+}
+
+/// User and system time of this process so far, s.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn own_cpu_s() -> Result<f64> {
+    Ok(seconds(&getrusage(UsageWho::RUSAGE_SELF).context("the kernel tells no usage")?))
 }
 
 /// Runs a program on these CPUs (a list as `taskset` takes it) and tells what it cost and what it printed.

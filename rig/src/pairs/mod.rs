@@ -4,7 +4,8 @@ mod grpc;
 mod kafka;
 mod score;
 mod spark;
-mod stability;
+pub mod stability;
+mod stages;
 mod train;
 
 use anyhow::Result;
@@ -43,6 +44,12 @@ pub const PAIRS: &[Pair] = &[
         run: train::run_memory,
     },
     Pair { name: "stability", about: "two seeds on the same rows", run: stability::run },
+    Pair { name: "forest", about: "the forest beside walking every tree", run: stages::run_forest },
+    Pair {
+        name: "simd",
+        about: "lines without wide registers beside lines with them",
+        run: stages::run_simd,
+    },
     Pair {
         name: "kafka",
         about: "the scorer on a real broker beside a client that only consumes",

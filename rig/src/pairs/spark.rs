@@ -67,7 +67,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
             Bar::AtLeast(100.0),
             rates,
             format!(
-                "{:.0} and {:.0} rows/s; ours in {} rows a repeat, Spark in {}",
+                "{:.0} and {:.0} rows/s; ours in {} rows a repeat with BATCH_SIZE=20000, Spark in {}",
                 median(&ours.rates),
                 median(&theirs.rates),
                 bench.rows(),
@@ -131,7 +131,8 @@ fn follow(bench: &Bench, name: &str, more: &[&str]) -> Result<(Server, PathBuf, 
 }
 
 fn ours(bench: &Bench, whole: &Path) -> Result<Measured> {
-    let (server, input, _) = follow(bench, "compare-bulk", &[])?;
+    let (server, input, _) =
+        follow(bench, "compare-bulk", &["--batch-size", "20000", "--batch-bytes", "8388608"])?;
     let mut rates = Vec::new();
     for repeat in 0..bench.repeats() {
         let waiting = bench.file("compare-bulk/waiting");

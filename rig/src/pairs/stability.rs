@@ -1,7 +1,7 @@
 //! How far two seeds agree on the same rows: rank correlation, and what the oddest hundredth shares.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use engine::forest::PathScratch;
@@ -84,6 +84,37 @@ fn rows(what: &str, bars: (Bar, Bar), (a, b): (&[f64], &[f64]), note: &str) -> V
         row(format!("{what}: Spearman"), bars.0, spearman(a, b), ""),
         row(format!("{what}: overlap of the oddest 1 %"), bars.1, overlap(a, b), " %"),
     ]
+}
+
+/// Arguments of `rig stability`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Arguments {
+    /// The corpus
+    #[arg(long)]
+    csv: PathBuf,
+    /// Numbers of trees
+    #[arg(long, value_delimiter = ',', default_value = "100,200,300,400,600")]
+    trees: Vec<usize>,
+    /// Hashed columns
+    #[arg(long, default_value_t = TrainParams::default().n_features)]
+    columns: usize,
+}
+
+/// How far two seeds of the whole model agree, by number of trees.
+///
+/// # Errors
+/// The corpus cannot be read or trained on.
+pub fn by_number_of_trees(arguments: &Arguments) -> Result<()> {
+    for trees in &arguments.trees {
+        let seeded = |seed| {
+            let params =
+                TrainParams { n_estimators: *trees, n_features: arguments.columns, ..TrainParams::default() };
+            scores(&arguments.csv, TrainParams { seed, ..params })
+        };
+        let (a, b) = (seeded(1)?, seeded(2)?);
+        println!("{trees} trees: Spearman {:.4}, oddest 1 % {:.1} %", spearman(&a, &b), overlap(&a, &b));
+    }
+    Ok(())
 }
 
 /// The whole model with its defaults, and scikit-learn's 100 trees on 2^18 columns for reference.

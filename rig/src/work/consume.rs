@@ -8,8 +8,9 @@ use kafka::ClientSettings;
 use kafka::batch::{BatchConsumer, Forwarding, MOST};
 use kafka::rdkafka::ClientContext;
 use kafka::rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
-use nix::sys::resource::{UsageWho, getrusage};
 use serde::{Deserialize, Serialize};
+
+use crate::measure::own_cpu_s;
 
 /// Arguments of `rig consume`.
 #[derive(Clone, Debug, clap::Args)]
@@ -96,10 +97,4 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let consumed = Consumed { messages, cpu_s: own_cpu_s()? - from, bytes };
     println!("{}", serde_json::to_string(&consumed)?);
     Ok(())
-}
-
-fn own_cpu_s() -> Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }

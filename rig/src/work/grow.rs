@@ -74,7 +74,7 @@ fn grow(csv: &Path, arguments: &Arguments) -> Result<Forest> {
     for (tree, texts) in slots.iter().enumerate() {
         let mut rows = SparseRows::new(arguments.columns as usize);
         for text in texts {
-            rows.push(vectorizer.read(text).iter().copied())?;
+            rows.push(vectorizer.read_sorted(text).iter().copied())?;
         }
         let params = IsolationForestParams::new()
             .n_estimators(1)
