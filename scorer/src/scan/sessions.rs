@@ -11,9 +11,9 @@ use engine::model::session::{
 };
 use engine::model::train::TrainParams;
 use engine::model::{Contamination, Reason, ReasonKind, Threshold};
+use engine::terminal::{shown, thousands};
 use serde::Serialize;
 
-use super::words::{shown, thousands};
 use super::{ScanArgs, TOP, read_all, report_rejects};
 use crate::EXIT_FOUND;
 use crate::config::Settings;
@@ -168,7 +168,9 @@ fn train(
     let bounds = SessionSettings { idle_micros, ..SessionSettings::default() };
     let mut trainer = SessionTrainer::new(params, key, bounds);
     read_all(inputs, options, "training", |batch| {
-        batch.events.iter_mut().for_each(|event| settings.redactor.redact(event));
+        for event in &mut batch.events {
+            settings.redactor.redact(event);
+        }
         trainer.observe(&batch.events);
     })?;
     let name = inputs.first().map(Input::name).unwrap_or_default();

@@ -24,7 +24,7 @@ pub struct TrainParams {
 impl Default for TrainParams {
     fn default() -> Self {
         Self {
-            n_estimators: 300,
+            n_estimators: 350,
             max_samples: 256,
             n_features: 1 << 14,
             seed: 42,
