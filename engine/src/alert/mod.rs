@@ -31,6 +31,17 @@ pub enum Status {
     Resolved,
 }
 
+impl Status {
+    /// Its name in lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Muted => "muted",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
 /// What one detector found within an alert, all its anomalies of one subject together.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Part {
@@ -103,6 +114,20 @@ pub enum Cause {
     Resolved,
     /// Not an incident: how many alerts the daily budget held back.
     Notice,
+}
+
+impl Cause {
+    /// Its name in lower case.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Graver => "graver",
+            Self::Unmuted => "unmuted",
+            Self::Repeat => "repeat",
+            Self::Resolved => "resolved",
+            Self::Notice => "notice",
+        }
+    }
 }
 
 /// One record of an alert, for the outbox.

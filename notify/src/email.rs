@@ -1,0 +1,104 @@
+//! E-mail by SMTP (RFC 5321). A message's id is made of the alert's and the revision, so that mail programs can tell
+//! a repeated delivery.
+
+use std::time::Duration;
+
+use lettre::message::{Mailbox, header::ContentType};
+use lettre::transport::smtp::Error as SmtpError;
+use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
+
+use super::shape::Outcome;
+use super::text::{lines, one_line, shortened};
+use super::{AlertRecord, Status};
+
+/// Longest subject in bytes; a line of a message may have 998 (RFC 5322, 2.1.1).
+const SUBJECT: usize = 200;
+
+/// Receivers behind an SMTP server.
+pub struct Email {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl Email {
+    /// `url` as lettre takes it: `smtp://user:password@host:587?tls=required`, `smtps://host`, `smtp://host:25`.
+    ///
+    /// # Errors
+    /// The address of the server, or one of a person, cannot be used; it says which, without the password.
+    pub fn new(url: &str, from: &str, to: &[String], timeout: Duration) -> Result<Self, String> {
+        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+            .map_err(|error| format!("the address of the server cannot be used: {error}"))?
+            .timeout(Some(timeout))
+            .build();
+        let mailbox = |address: &str| {
+            address
+                .parse()
+                .map_err(|error| format!("`{}` is no e-mail address: {error}", address.escape_debug()))
+        };
+        Ok(Self {
+            transport,
+            from: mailbox(from)?,
+            to: to.iter().map(|to| mailbox(to)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Tells everybody of `record`.
+    pub async fn deliver(&self, record: &AlertRecord) -> Outcome {
+        let message = match self.message(record) {
+            Ok(message) => message,
+            Err(why) => return Outcome::Refused(why),
+        };
+        match self.transport.send(message).await {
+            Ok(_) => Outcome::Delivered,
+            Err(error) => outcome(&error),
+        }
+    }
+
+    fn message(&self, record: &AlertRecord) -> Result<Message, String> {
+        let domain = self.from.email.domain();
+        let id = |revision: u32| format!("<{}-{revision}@{domain}>", record.id);
+        let mut builder = Message::builder()
+            .from(self.from.clone())
+            .subject(one_line(&shortened(&record.headline(), SUBJECT)))
+            .message_id(Some(id(record.revision)))
+            .header(ContentType::TEXT_PLAIN);
+        if record.revision > 1 {
+            builder = builder.references(id(1)).in_reply_to(id(1));
+        }
+        for to in &self.to {
+            builder = builder.to(to.clone());
+        }
+        builder.body(body(record)).map_err(|error| format!("no message can be made of it: {error}"))
+    }
+}
+
+/// 5xx answers are final, all else may work later (RFC 5321, 4.2.1).
+fn outcome(error: &SmtpError) -> Outcome {
+    let why = error.to_string();
+    if error.is_permanent() { Outcome::Refused(why) } else { Outcome::Retry { why, after: None } }
+}
+
+fn body(record: &AlertRecord) -> String {
+    let mut text = format!("{}\n\n", record.headline());
+    for (name, value) in record.facts() {
+        text.push_str(&format!("{name}: {}\n", one_line(&value)));
+    }
+    if !record.reasons.is_empty() {
+        text.push_str("\nWhy:\n");
+        for reason in &record.reasons {
+            text.push_str(&format!("  {}\n", one_line(reason)));
+        }
+    }
+    if !record.evidence.is_empty() && record.status != Status::Resolved {
+        text.push_str("\nLines:\n");
+        for line in &record.evidence {
+            let level = line.level.as_deref().unwrap_or("-");
+            text.push_str(&format!("  {} {level} {}\n", line.timestamp, lines(&line.message)));
+        }
+    }
+    if let Some(link) = &record.link {
+        text.push_str(&format!("\n{link}\n"));
+    }
+    text
+}

@@ -1,0 +1,109 @@
+//! Sends one request to one receiver: bounded in time, redirects not followed, the answer read only so far as it is
+//! needed. Secrets (addresses, headers) never appear in its errors.
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+
+use super::AlertRecord;
+use super::shape::{Answer, Outcome, Request, Shape};
+
+/// Bytes of an answer that are read.
+const MOST_ANSWER: usize = 64 << 10;
+/// Longest time that a receiver's `Retry-After` is honoured.
+const LONGEST_WAIT: Duration = Duration::from_secs(3_600);
+
+/// A receiver behind HTTP.
+pub struct HttpSink {
+    client: reqwest::Client,
+    shape: Box<dyn Shape>,
+}
+
+impl HttpSink {
+    /// A receiver of `shape`; connecting and the whole request may take `timeout` each.
+    ///
+    /// # Errors
+    /// The system's certificates cannot be read.
+    pub fn new(shape: Box<dyn Shape>, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .referer(false)
+            .connect_timeout(timeout)
+            .timeout(timeout)
+            .user_agent(concat!("isolog/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { client, shape })
+    }
+
+    /// Tells the receiver of `record`, at `now` (seconds since the Unix epoch).
+    pub async fn deliver(&self, record: &AlertRecord, now: i64) -> Outcome {
+        let prepared = self.shape.request(record, now).and_then(|request| self.prepare(request));
+        let request = match prepared {
+            Ok(request) => request,
+            Err(why) => return Outcome::Refused(why),
+        };
+        let mut response = match self.client.execute(request).await {
+            Ok(response) => response,
+            Err(error) => return Outcome::Retry { why: told(error), after: None },
+        };
+        let status = response.status().as_u16();
+        let retry_after = wait(response.headers());
+        let mut body = Vec::new();
+        while body.len() < MOST_ANSWER {
+            match response.chunk().await {
+                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+                Ok(None) => break,
+                // The status is the answer; what follows it only explains.
+                Err(_) if status >= 300 => break,
+                Err(error) => return Outcome::Retry { why: told(error), after: None },
+            }
+        }
+        body.truncate(MOST_ANSWER);
+        self.shape.outcome(Answer { status, retry_after, body: &body })
+    }
+
+    fn prepare(&self, request: Request) -> Result<reqwest::Request, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
+        for (name, value) in &request.headers {
+            let name = HeaderName::from_bytes(name.as_bytes())
+                .map_err(|_| format!("the header name `{name}` is none"))?;
+            let mut value = HeaderValue::from_str(value)
+                .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
+        self.client.post(&request.url).headers(headers).body(request.body).build().map_err(told)
+    }
+}
+
+/// An error without the address, which may hold a secret.
+fn told(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, 10.2.3), at most an hour.
+fn wait(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match value.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let then = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+            let wait = then.duration_since(jiff::Timestamp::now()).as_secs();
+            u64::try_from(wait).unwrap_or_default()
+        }
+    };
+    Some(Duration::from_secs(seconds).min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests;

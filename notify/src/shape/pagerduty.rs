@@ -1,0 +1,69 @@
+//! PagerDuty's Events API v2 (<https://developer.pagerduty.com/docs/events-api-v2-overview>): one incident for each
+//! alert, by its `dedup_key`.
+
+use serde_json::json;
+
+use super::{Request, Shape};
+use crate::AlertRecord;
+use crate::text::shortened;
+
+/// Longest summary that the API takes.
+const SUMMARY: usize = 1_024;
+/// Evidence lines are cut here: an event may have 512 kB.
+const LINE: usize = 4_096;
+
+/// An Events v2 integration.
+#[derive(Debug)]
+pub struct PagerDuty {
+    /// `https://events.pagerduty.com/v2/enqueue`, or the address of another region.
+    pub url: String,
+    /// The integration's key.
+    pub routing_key: String,
+}
+
+impl Shape for PagerDuty {
+    fn request(&self, record: &AlertRecord, _now: i64) -> Result<Request, String> {
+        let event = if record.is_resolved() {
+            json!({"routing_key": self.routing_key, "event_action": "resolve", "dedup_key": record.id})
+        } else {
+            let evidence: Vec<_> = record
+                .evidence
+                .iter()
+                .map(|line| json!({"timestamp": line.timestamp, "level": line.level, "message": shortened(&line.message, LINE), "score": line.score}))
+                .collect();
+            let links: Vec<_> =
+                record.link.iter().map(|link| json!({"href": link, "text": "Open the alert"})).collect();
+            json!({
+                "routing_key": self.routing_key,
+                "event_action": "trigger",
+                "dedup_key": record.id,
+                "client": "Isolog",
+                "client_url": record.link,
+                "links": links,
+                "payload": {
+                    "summary": shortened(&record.headline(), SUMMARY),
+                    "source": if record.service.is_empty() { "isolog" } else { &record.service },
+                    "severity": record.severity.as_str(),
+                    "timestamp": record.last_seen,
+                    "component": record.service,
+                    "class": record.detector,
+                    "custom_details": {
+                        "count": record.count,
+                        "score": record.score,
+                        "first_seen": record.first_seen,
+                        "last_seen": record.last_seen,
+                        "reasons": record.reasons,
+                        "evidence": evidence,
+                        "revision": record.revision,
+                    },
+                },
+            })
+        };
+        Ok(Request {
+            url: self.url.clone(),
+            headers: Vec::new(),
+            content_type: "application/json",
+            body: super::json(&event)?,
+        })
+    }
+}
