@@ -207,7 +207,7 @@ fn thresholds(model: &Model) -> Thresholds {
 }
 
 fn stream(model: &Model, patterns: &mut Patterns, history: Vec<LogEvent>, days: Days) -> Outcome {
-    let mut detectors = Detectors::new(Settings::default(), BusinessNames::default());
+    let mut detectors = Detectors::new(Settings::default(), &BusinessNames::default());
     detectors.set_thresholds(thresholds(model));
     let audiences = vec![Audience::new("chat")];
     let mut book = AlertBook::new(AlertSettings { audiences, ..AlertSettings::default() });

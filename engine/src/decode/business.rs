@@ -3,6 +3,7 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use regex::Regex;
 
 use crate::event::LogEvent;
@@ -115,7 +116,7 @@ fn unit(word: &str) -> Option<f64> {
     })
 }
 
-fn duration_ms(name: &str, value: &str) -> Option<f64> {
+pub(crate) fn duration_ms(name: &str, value: &str) -> Option<f64> {
     let split = value.find(|byte: char| !byte.is_ascii_digit() && byte != '.').unwrap_or(value.len());
     let number: f64 = value[..split].parse().ok()?;
     let written = value[split..].trim();
@@ -128,7 +129,7 @@ fn duration_ms(name: &str, value: &str) -> Option<f64> {
 }
 
 /// A duration that a text speaks of: `completed in 120ms`, `took 1.2 s`, `elapsed=35ms`.
-fn duration_in_text(message: &str) -> Option<f64> {
+pub(crate) fn duration_in_text(message: &str) -> Option<f64> {
     static SPOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
         Regex::new(
             r"(?ix)
@@ -140,7 +141,13 @@ fn duration_in_text(message: &str) -> Option<f64> {
         )
         .ok()
     });
-    if !message.bytes().any(|byte| byte.is_ascii_digit()) {
+    // Every wording has one of these words; most messages have none, and need no expression.
+    static WORDS: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+        let words = [" in", "took", "duration", "elapsed", "latency", "response"];
+        AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
+    });
+    let has_word = WORDS.as_ref().is_none_or(|words| words.is_match(message));
+    if !has_word || !message.bytes().any(|byte| byte.is_ascii_digit()) {
         return None;
     }
     let captures = SPOKEN.as_ref()?.captures(message)?;
@@ -148,7 +155,7 @@ fn duration_in_text(message: &str) -> Option<f64> {
     Some(number * unit(captures.get(2)?.as_str())?)
 }
 
-fn outcome(value: &str) -> Option<Outcome> {
+pub(crate) fn outcome(value: &str) -> Option<Outcome> {
     let is_status = value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit());
     match value.to_ascii_lowercase().as_str() {
         "success" | "succeeded" | "successful" | "ok" | "completed" | "true" | "passed" => {
@@ -163,7 +170,7 @@ fn outcome(value: &str) -> Option<Outcome> {
     }
 }
 
-fn phase(value: &str) -> Option<Phase> {
+pub(crate) fn phase(value: &str) -> Option<Phase> {
     Some(match value.to_ascii_lowercase().as_str() {
         "started" | "start" | "begin" | "begun" => Phase::Started,
         "finished" | "finish" | "completed" | "complete" | "done" | "ended" | "end" => Phase::Finished,

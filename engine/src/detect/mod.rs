@@ -5,6 +5,7 @@ mod anomaly;
 mod classes;
 pub mod docs;
 pub(crate) mod knobs;
+mod reader;
 mod registry;
 mod seen;
 mod services;
@@ -43,6 +44,7 @@ pub use classes::Class;
 use knobs::Stream;
 pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written};
 pub(crate) use knobs::{Knobs, knobs};
+use reader::Reader;
 use registry::{At, Detect, Service};
 pub use registry::{Entry, REGISTRY, Warming};
 pub use rules::{Rule, RuleError, Rules};
@@ -141,7 +143,7 @@ const GRID: i64 = 5 * steps::SECOND;
 pub struct Detectors {
     settings: Settings,
     stream: Vec<Stream>,
-    names: BusinessNames,
+    reader: Reader,
     thresholds: Thresholds,
     rules: Option<Arc<Rules>>,
     services: Services,
@@ -165,14 +167,14 @@ impl std::fmt::Debug for Detectors {
 
 impl Detectors {
     /// A bank with these settings that has seen nothing.
-    pub fn new(settings: Settings, names: BusinessNames) -> Self {
+    pub fn new(settings: Settings, names: &BusinessNames) -> Self {
         let stream: Vec<Stream> = settings.typed(STREAM);
         let on = REGISTRY.iter().filter(|entry| settings.is_on(entry.name));
         let bank = on.map(|entry| (entry.name, (entry.make)(&settings))).collect();
         let most = stream.first().map_or(1, |stream| stream.most_services as usize);
         Self {
             stream,
-            names,
+            reader: Reader::new(names),
             thresholds: Thresholds::default(),
             rules: None,
             services: Services::new(most),
@@ -235,7 +237,7 @@ impl Detectors {
         if crosses {
             bank.iter_mut().for_each(|(_, detector)| detector.advance(&service, closed, out));
         }
-        let facts = Facts::of(event, &self.names);
+        let facts = Facts::of(event, &self.reader);
         let at = At { service, seen, facts: &facts, time, late };
         bank.iter_mut().for_each(|(_, detector)| detector.line(&at, out));
         services.clocks[slot].heard = self.live;

@@ -2,7 +2,8 @@
 
 use super::anomaly::Source;
 use super::classes::{self, Class};
-use crate::decode::business::{Business, BusinessNames, Outcome, Phase};
+use super::reader::Reader;
+use crate::decode::business::{Business, Outcome, Phase};
 use crate::event::{Level, LogEvent};
 use crate::id::FindingId;
 
@@ -40,10 +41,10 @@ pub(crate) struct Facts<'e> {
 }
 
 impl<'e> Facts<'e> {
-    pub fn of(event: &'e LogEvent, names: &BusinessNames) -> Self {
+    pub fn of(event: &'e LogEvent, reader: &Reader) -> Self {
         let level = event.level.unwrap_or(Level::Info);
         Self {
-            business: Business::of(event, names),
+            business: reader.business(event),
             is_error: level >= Level::Error,
             class: if level >= Level::Warn { classes::of(event) } else { None },
         }

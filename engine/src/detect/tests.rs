@@ -80,7 +80,7 @@ impl Rig {
     }
 
     pub fn with(settings: Settings) -> Self {
-        let mut bank = Detectors::new(settings, BusinessNames::default());
+        let mut bank = Detectors::new(settings, &BusinessNames::default());
         bank.set_thresholds(Thresholds { odd: 0.7, warning: 0.9 });
         Self { bank, found: Vec::new(), lines: 0 }
     }

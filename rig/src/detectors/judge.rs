@@ -1,6 +1,6 @@
 //! Which incidents were found, and which findings no incident explains.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use engine::detect::Anomaly;
 use simulator::days::{Injection, KINDS};
@@ -59,7 +59,15 @@ fn is_beside(anomaly: &Anomaly, injections: &[Injection]) -> bool {
 /// The table, one row a kind.
 pub fn judge(injections: &[Injection], anomalies: &[Anomaly]) -> Vec<Row> {
     let mut by_kind: BTreeMap<&str, Vec<&Anomaly>> = BTreeMap::new();
-    anomalies.iter().for_each(|anomaly| by_kind.entry(&anomaly.detector).or_default().push(anomaly));
+    let mut odd_patterns = BTreeSet::new();
+    for anomaly in anomalies {
+        // Every line of a pattern is odd again and joins the same alert: a pattern counts once per service.
+        let again =
+            anomaly.detector == "odd_line" && !odd_patterns.insert((&anomaly.service, &anomaly.subject));
+        if !again {
+            by_kind.entry(&anomaly.detector).or_default().push(anomaly);
+        }
+    }
     KINDS.iter().map(|kind| row(kind, injections, by_kind.get(kind).map_or(&[], Vec::as_slice))).collect()
 }
 

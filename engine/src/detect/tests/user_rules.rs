@@ -11,7 +11,7 @@ fn rule(condition: &str) -> Rule {
 
 fn rig(rule: Rule) -> Rig {
     let mut rig = Rig::only(&[]);
-    rig.bank = Detectors::new(Settings::default(), BusinessNames::default())
+    rig.bank = Detectors::new(Settings::default(), &BusinessNames::default())
         .with_rules(Rules::read(&[rule]).unwrap());
     rig
 }

@@ -1,0 +1,144 @@
+//! Reads what detectors need of an event's attributes in one pass over them, where [`Business::of`] looks for each
+//! name in turn. Says the same.
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+
+use crate::decode::business::{self, Business, BusinessNames};
+use crate::event::LogEvent;
+
+/// Longest attribute name that is looked up, in bytes.
+const NAME_BYTES: usize = 64;
+
+/// What an attribute may tell.
+#[derive(Clone, Copy)]
+enum Part {
+    Duration,
+    Outcome,
+    TransactionId,
+    Name,
+    Phase,
+}
+
+#[derive(Clone, Copy)]
+struct Use {
+    part: Part,
+    /// Place in the part's list: the least that is usable wins.
+    rank: u32,
+    /// Letters must have the same case.
+    exact: bool,
+}
+
+/// Names of attributes and what they tell.
+pub(crate) struct Reader {
+    names: HashMap<Vec<u8>, Vec<(String, Use)>, FixedState>,
+    /// A bit for each length that a name has.
+    lengths: u64,
+}
+
+impl Reader {
+    pub fn new(names: &BusinessNames) -> Self {
+        let mut reader = Self { names: HashMap::default(), lengths: 0 };
+        let lists = [
+            (Part::Duration, &names.duration),
+            (Part::Outcome, &names.outcome),
+            (Part::TransactionId, &names.transaction_id),
+            (Part::Name, &names.name),
+            (Part::Phase, &names.phase),
+        ];
+        for (part, list) in lists {
+            for (rank, name) in (0u32..).zip(list).filter(|(_, name)| name.len() < NAME_BYTES) {
+                let exact = name.bytes().any(|byte| byte.is_ascii_uppercase());
+                reader.lengths |= 1 << name.len();
+                let uses = reader.names.entry(name.to_ascii_lowercase().into_bytes()).or_default();
+                uses.push((name.clone(), Use { part, rank, exact }));
+            }
+        }
+        reader
+    }
+
+    /// What the event says of a piece of work.
+    pub fn business<'e>(&self, event: &'e LogEvent) -> Business<'e> {
+        let mut business = Business::default();
+        let mut ranks = [u32::MAX; 5];
+        for (name, value) in &event.attributes {
+            if name.len() >= NAME_BYTES || self.lengths & (1 << name.len()) == 0 {
+                continue;
+            }
+            let mut lower = [0; NAME_BYTES];
+            lower[..name.len()].copy_from_slice(name.as_bytes());
+            lower[..name.len()].make_ascii_lowercase();
+            let Some(uses) = self.names.get(&lower[..name.len()]) else { continue };
+            let value = value.trim();
+            for (known, usage) in uses {
+                let rank = &mut ranks[usage.part as usize];
+                if usage.rank >= *rank || value.is_empty() || (usage.exact && known != name) {
+                    continue;
+                }
+                if put(&mut business, usage.part, name, value) {
+                    *rank = usage.rank;
+                }
+            }
+        }
+        if business.duration_ms.is_none() {
+            business.duration_ms = business::duration_in_text(&event.message);
+        }
+        business
+    }
+}
+
+/// Whether the value is one.
+fn put<'e>(business: &mut Business<'e>, part: Part, name: &str, value: &'e str) -> bool {
+    match part {
+        Part::Duration => match business::duration_ms(name, value) {
+            Some(duration) => business.duration_ms = Some(duration),
+            None => return false,
+        },
+        Part::Outcome => match business::outcome(value) {
+            Some(outcome) => business.outcome = Some(outcome),
+            None => return false,
+        },
+        Part::Phase => match business::phase(value) {
+            Some(phase) => business.phase = Some(phase),
+            None => return false,
+        },
+        Part::TransactionId => business.transaction_id = Some(value),
+        Part::Name => business.name = Some(value),
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn it_reads_what_looking_for_each_name_reads(
+            picks in prop::collection::btree_map(0usize..30, 0usize..12, 0..8),
+            upper: bool,
+        ) {
+            let names = BusinessNames::default();
+            let lists = [&names.duration, &names.outcome, &names.transaction_id, &names.name, &names.phase];
+            let mut all: Vec<&String> = lists.into_iter().flatten().collect();
+            let (host, region) = ("host".to_owned(), "a.region".to_owned());
+            all.extend([&host, &region]);
+            let values = ["120ms", "5", "x", "", "failed", "ok", "started", "503", " done ", "true", "1.5 s", "-3"];
+            let mut attributes: Vec<(String, String)> = Vec::new();
+            for (name, value) in picks {
+                let name = all[name % all.len()];
+                let is_exact = name.bytes().any(|byte| byte.is_ascii_uppercase());
+                let name = if upper && !is_exact { name.to_ascii_uppercase() } else { name.clone() };
+                if !attributes.iter().any(|(known, _)| known.eq_ignore_ascii_case(&name)) {
+                    attributes.push((name, values[value].to_owned()));
+                }
+            }
+            let message = "order completed in 35 ms".to_owned();
+            let event = LogEvent { message, attributes, ..LogEvent::default() };
+            prop_assert_eq!(Reader::new(&names).business(&event), Business::of(&event, &names));
+        }
+    }
+}
