@@ -123,6 +123,9 @@ struct Reader {
     topics_checked_at: Instant,
 }
 
+/// A partition whose messages are taken, and its generation.
+type Opened = (Open, Partition, u64);
+
 /// Turns messages into records of the batch that is being filled.
 struct Taking {
     assembly: Assembly<Partition>,
@@ -130,7 +133,7 @@ struct Taking {
     cluster: Option<Arc<str>>,
     topics: Vec<Arc<str>>,
     /// The partitions of one call by topic identity and number; `None` where the group has given them away.
-    open: Vec<((usize, i32), Option<(Open, Partition, u64)>)>,
+    open: Vec<((usize, i32), Option<Opened>)>,
     /// The time of the call, once it is known.
     now: Option<Instant>,
 }
@@ -184,7 +187,7 @@ impl Taking {
         consumer: &GroupConsumer,
         topic: &str,
         message: &Incoming<'_>,
-    ) -> Result<Option<(Open, Partition, u64)>, Failure> {
+    ) -> Result<Option<Opened>, Failure> {
         let cluster = match &self.cluster {
             Some(cluster) => Arc::clone(cluster),
             None => Arc::clone(self.cluster.insert(find_cluster(consumer)?)),
