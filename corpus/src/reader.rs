@@ -8,6 +8,7 @@ use engine::decode::csv::CsvHeader;
 use engine::decode::multiline::{JoinSettings, Joined, Joiner};
 use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
 use engine::event::{EventTime, LogEvent};
+use engine::redact::Redactor;
 
 use crate::lines::{Line, Lines};
 use crate::rows::Rows;
@@ -44,6 +45,8 @@ pub struct Batch {
     pub events: Vec<LogEvent>,
     /// The place of each event.
     pub places: Vec<Place>,
+    /// Whether the texts of each event are known to hold no secret, see [`Reader::look_for_secrets`].
+    pub clean: Vec<bool>,
     /// Events of earlier batches: their buffers are used again.
     spare: Vec<LogEvent>,
 }
@@ -57,6 +60,7 @@ impl Batch {
         self.spare.extend(self.events.drain(..).filter(is_small));
         self.spare.truncate(BATCH_EVENTS);
         self.places.clear();
+        self.clean.clear();
     }
 }
 
@@ -83,6 +87,7 @@ struct Open {
 pub struct Reader<'a> {
     inputs: &'a [Input],
     options: &'a Options,
+    redactor: Option<&'a Redactor>,
     next: usize,
     open: Option<Open>,
     rejects: Rejects,
@@ -97,12 +102,20 @@ impl<'a> Reader<'a> {
         Self {
             inputs,
             options,
+            redactor: None,
             next: 0,
             open: None,
             rejects: Rejects::default(),
             lines_before: 0,
             stored_bytes,
         }
+    }
+
+    /// Looks for secrets while reading, and says in [`Batch::clean`] which events need no further search: one look at
+    /// a row is quicker than one at each of its fields. Takes nothing out.
+    #[must_use]
+    pub fn look_for_secrets(self, redactor: &'a Redactor) -> Self {
+        Self { redactor: Some(redactor), ..self }
     }
 
     /// What was not accepted so far.
@@ -138,9 +151,13 @@ impl<'a> Reader<'a> {
             }
             let Some(open) = &mut self.open else { break };
             let index = self.next;
-            let record = next_record(&mut open.records, &self.options.decoder, open.time, batch);
+            let record =
+                next_record(&mut open.records, &self.options.decoder, self.redactor, open.time, batch);
             match record.map_err(|error| self.inputs[index].io(error, count(&open.records)))? {
-                Some((line, Ok(()))) => batch.places.resize(batch.events.len(), Place { input: index, line }),
+                Some((line, Ok(()))) => {
+                    batch.places.resize(batch.events.len(), Place { input: index, line });
+                    batch.clean.resize(batch.events.len(), false);
+                }
                 Some((line, Err(rejected))) => self.rejects.add(&open.name, line, rejected),
                 None => {
                     self.lines_before = self.lines_read();
@@ -225,6 +242,7 @@ type Decoded = Option<(u64, Result<(), Rejected>)>;
 fn next_record(
     records: &mut Records,
     decoder: &Decoder,
+    redactor: Option<&Redactor>,
     time: EventTime,
     batch: &mut Batch,
 ) -> std::io::Result<Decoded> {
@@ -245,12 +263,19 @@ fn next_record(
         }
         Records::Csv { rows, header, splitter } => {
             let mut event = batch.spare.pop().unwrap_or_default();
+            let mut is_clean = false;
             let taken = rows.offer(|row| {
                 let fields = splitter.places(row);
-                fields.is_some_and(|fields| decoder.fill_row(header, row, fields, context, &mut event))
+                let is_taken =
+                    fields.is_some_and(|fields| decoder.fill_row(header, row, fields, context, &mut event));
+                // Every text of the event is a piece of the row.
+                is_clean = is_taken && redactor.is_some_and(|redactor| redactor.is_clean(row));
+                is_taken
             })?;
             if let Some(number) = taken {
+                batch.clean.resize(batch.events.len(), false);
                 batch.events.push(event);
+                batch.clean.push(is_clean);
                 return Ok(Some((number, Ok(()))));
             }
             batch.spare.push(event);

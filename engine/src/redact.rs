@@ -6,6 +6,7 @@ mod patterns;
 mod screen;
 
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
@@ -67,9 +68,17 @@ pub enum RedactError {
     },
 }
 
+/// A pattern whose expression is compiled when a line first has one of its hints: few programs meet all kinds of
+/// secrets, and the default expressions together take about 5 ms and 2 MB.
 #[derive(Clone, Debug)]
 struct Compiled {
-    kind: String,
+    pattern: Pattern,
+    /// `None` within, which a test keeps out of the default patterns, where it is no regular expression.
+    regex: OnceLock<Option<Expression>>,
+}
+
+#[derive(Clone, Debug)]
+struct Expression {
     regex: Regex,
     has_group: bool,
 }
@@ -78,7 +87,9 @@ struct Compiled {
 #[derive(Clone, Debug)]
 pub struct Redactor {
     patterns: Vec<Compiled>,
-    hints: Option<AhoCorasick>,
+    hints: Vec<String>,
+    /// Finds hints; made when a line first may have one. `None` within where there can be none.
+    finder: OnceLock<Option<AhoCorasick>>,
     screen: Screen,
     /// The pattern that each hint belongs to.
     hint_owner: Vec<u32>,
@@ -91,9 +102,7 @@ pub struct Redactor {
 impl Default for Redactor {
     /// With [`DEFAULT_PATTERNS`], card numbers and [`SENSITIVE_NAMES`].
     fn default() -> Self {
-        let compiled = Self::compile(&patterns::defaults());
-        let compiled = compiled.unwrap_or_else(|_| Self::off());
-        Self { cards: true, names: true, ..compiled }
+        Self { cards: true, names: true, ..Self::of(patterns::defaults()) }
     }
 }
 
@@ -107,8 +116,9 @@ impl Redactor {
     /// A pattern is not a regular expression, or there are too many.
     pub fn new(more: &[Pattern]) -> Result<Self, RedactError> {
         let mut all = patterns::defaults();
+        let known = all.len();
         all.extend(more.iter().cloned());
-        Ok(Self { cards: true, names: true, ..Self::compile(&all)? })
+        Ok(Self { cards: true, names: true, ..Self::checked(all, known)? })
     }
 
     /// Only these patterns.
@@ -116,14 +126,15 @@ impl Redactor {
     /// # Errors
     /// As [`Redactor::new`].
     pub fn only(patterns: &[Pattern]) -> Result<Self, RedactError> {
-        Self::compile(patterns)
+        Self::checked(patterns.to_vec(), 0)
     }
 
     /// Replaces nothing.
     pub fn off() -> Self {
         Self {
             patterns: Vec::new(),
-            hints: None,
+            hints: Vec::new(),
+            finder: OnceLock::new(),
             screen: Screen::default(),
             hint_owner: Vec::new(),
             always: 0,
@@ -132,48 +143,40 @@ impl Redactor {
         }
     }
 
-    fn compile(patterns: &[Pattern]) -> Result<Self, RedactError> {
+    /// With these patterns, of which all but the first `known` are compiled now, so that a fault in one is told.
+    fn checked(patterns: Vec<Pattern>, known: usize) -> Result<Self, RedactError> {
         if patterns.len() > Self::MAX_PATTERNS {
             return Err(RedactError::TooMany { count: patterns.len() });
         }
+        let redactor = Self::of(patterns);
+        for compiled in redactor.patterns.iter().skip(known) {
+            let _ = compiled.regex.set(Some(Expression::new(&compiled.pattern)?));
+        }
+        Ok(redactor)
+    }
+
+    /// With at most [`Redactor::MAX_PATTERNS`] patterns, none of them compiled yet.
+    fn of(patterns: Vec<Pattern>) -> Self {
         let mut redactor = Self::off();
-        let mut hints = Vec::new();
-        for (index, pattern) in patterns.iter().enumerate() {
-            let syntax = |detail: String| RedactError::Syntax { kind: pattern.kind.clone(), detail };
-            let regex = regex::RegexBuilder::new(&pattern.regex)
-                .size_limit(1 << 20)
-                .build()
-                .map_err(|error| syntax(error.to_string()))?;
-            let has_group = regex.capture_names().flatten().any(|name| matches!(name, "secret" | "guess"));
-            if regex.is_match("") {
-                return Err(syntax("it matches the empty text, so it would match everywhere".to_owned()));
-            }
-            redactor.patterns.push(Compiled { kind: pattern.kind.clone(), regex, has_group });
+        for (index, pattern) in patterns.into_iter().enumerate() {
             if pattern.hints.is_empty() {
                 redactor.always |= 1 << index;
             }
             for hint in &pattern.hints {
-                hints.push(hint.as_str());
+                redactor.hints.push(hint.clone());
                 redactor.hint_owner.push(u32::try_from(index).unwrap_or(u32::MAX));
             }
+            redactor.patterns.push(Compiled { pattern, regex: OnceLock::new() });
         }
-        redactor.screen = Screen::new(&hints);
-        redactor.hints = AhoCorasick::builder()
-            .ascii_case_insensitive(true)
-            .match_kind(MatchKind::Standard)
-            .build(hints)
-            .ok();
-        if redactor.hints.is_none() {
-            redactor.always = u64::MAX;
-        }
-        Ok(redactor)
+        redactor.screen = Screen::new(&redactor.hints.iter().map(String::as_str).collect::<Vec<_>>());
+        redactor
     }
 
     /// Whether none of the texts that are pieces of `bytes` holds a secret, as far as a quick look can tell: `false`
     /// says nothing. Names of attributes are not looked at.
     pub fn is_clean(&self, bytes: &[u8]) -> bool {
         self.always == 0
-            && !(self.hints.is_some() && self.screen.may_hold_hint(bytes))
+            && (self.hints.is_empty() || !self.screen.may_hold_hint(bytes))
             && !(self.cards && screen::may_hold_card(bytes))
     }
 
@@ -238,13 +241,17 @@ impl Redactor {
 
     /// The patterns whose hints a text has, as a bit mask.
     fn candidates(&self, text: &str) -> u64 {
-        let mut found = self.always;
-        if let Some(hints) = self.hints.as_ref().filter(|_| self.screen.may_hold_hint(text.as_bytes())) {
-            for hit in hints.find_overlapping_iter(text) {
-                found |= 1 << self.hint_owner[hit.pattern().as_usize()];
-            }
+        if self.hints.is_empty() || !self.screen.may_hold_hint(text.as_bytes()) {
+            return self.always;
         }
-        found
+        let Some(finder) = self.finder.get_or_init(|| self.new_finder()) else { return u64::MAX };
+        let owner = |hit: aho_corasick::Match| 1 << self.hint_owner[hit.pattern().as_usize()];
+        finder.find_overlapping_iter(text).fold(self.always, |found, hit| found | owner(hit))
+    }
+
+    fn new_finder(&self) -> Option<AhoCorasick> {
+        let mut builder = AhoCorasick::builder();
+        builder.ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(&self.hints).ok()
     }
 }
 
@@ -259,18 +266,39 @@ fn redact_named(name: &str, value: &mut String) -> Option<usize> {
     Some(1)
 }
 
+impl Expression {
+    fn new(pattern: &Pattern) -> Result<Self, RedactError> {
+        let syntax = |detail: String| RedactError::Syntax { kind: pattern.kind.clone(), detail };
+        let regex = regex::RegexBuilder::new(&pattern.regex)
+            .size_limit(1 << 20)
+            .build()
+            .map_err(|error| syntax(error.to_string()))?;
+        if regex.is_match("") {
+            return Err(syntax("it matches the empty text, so it would match everywhere".to_owned()));
+        }
+        let has_group = regex.capture_names().flatten().any(|name| matches!(name, "secret" | "guess"));
+        Ok(Self { regex, has_group })
+    }
+}
+
 impl Compiled {
     fn replace(&self, text: &str) -> Option<String> {
+        let own_kind = &self.pattern.kind;
+        let expression = self.regex.get_or_init(|| Expression::new(&self.pattern).ok());
+        // What cannot be searched is not kept.
+        let Some(Expression { regex, has_group }) = expression else {
+            return Some(format!("[redacted:{own_kind}]"));
+        };
         let mut out = String::new();
         let mut copied = 0;
-        for captures in self.regex.captures_iter(text) {
+        for captures in regex.captures_iter(text) {
             let whole = captures.get_match();
             let group = || ["secret", "quoted", "single"].iter().find_map(|name| captures.name(name));
             let guess = || captures.name("guess").filter(|guess| patterns::is_made_up(guess.as_str()));
-            let secret = if self.has_group { group().or_else(guess) } else { Some(whole) };
+            let secret = if *has_group { group().or_else(guess) } else { Some(whole) };
             let Some(secret) = secret.filter(|secret| !secret.is_empty()) else { continue };
             let kind = captures.name("kind").and_then(|name| patterns::sensitive_name(name.as_str()));
-            let kind = kind.unwrap_or(&self.kind);
+            let kind = kind.unwrap_or(own_kind);
             if secret.as_str().starts_with("[redacted") || patterns::is_harmless(kind, secret.as_str()) {
                 continue;
             }
@@ -444,7 +472,24 @@ mod tests {
 
     #[test]
     fn the_default_patterns_all_compile() {
-        assert_eq!(Redactor::default().patterns.len(), DEFAULT_PATTERNS.len());
+        let defaults = patterns::defaults();
+        assert_eq!(Redactor::default().patterns.len(), defaults.len());
+        assert!(defaults.len() < Redactor::MAX_PATTERNS);
+        for pattern in &defaults {
+            assert!(Expression::new(pattern).is_ok(), "{}", pattern.kind);
+        }
+    }
+
+    #[test]
+    fn a_default_pattern_is_compiled_at_its_first_hint_and_one_of_the_user_at_once() {
+        let redactor = Redactor::new(&[Pattern::parse(r"iban=\bDE\d{20}\b").unwrap()]).unwrap();
+        let compiled = || {
+            let done = redactor.patterns.iter().filter(|pattern| pattern.regex.get().is_some());
+            done.map(|pattern| pattern.pattern.kind.as_str()).collect::<Vec<_>>()
+        };
+        assert_eq!(compiled(), ["iban"]);
+        assert_eq!(redactor.redact_text("Bearer abcdef123456"), "Bearer [redacted:bearer]");
+        assert_eq!(compiled(), ["bearer", "iban"]);
     }
 
     #[test]

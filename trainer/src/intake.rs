@@ -131,8 +131,8 @@ impl Intake<'_> {
         mut take: impl FnMut(&mut Batch, u64) -> bool,
     ) -> anyhow::Result<Counts> {
         let states_time = |event: &LogEvent| event.time_source == TimeSource::Record;
-        let (mut reader, mut batch) = (Reader::new(inputs, self.options), Batch::default());
-        let mut counts = Counts::default();
+        let mut reader = Reader::new(inputs, self.options).look_for_secrets(self.redactor);
+        let (mut batch, mut counts) = (Batch::default(), Counts::default());
         while reader.next_batch(&mut batch)? {
             self.accept(&mut batch, &mut counts, states_time)?;
             if !take(&mut batch, reader.bytes_read()) {
@@ -151,8 +151,12 @@ impl Intake<'_> {
         states_time: impl Fn(&LogEvent) -> bool,
     ) -> anyhow::Result<()> {
         counts.excluded += self.leave_out(batch)?;
-        for event in &mut batch.events {
-            self.redactor.redact(event);
+        for (at, event) in batch.events.iter_mut().enumerate() {
+            if batch.clean.get(at) == Some(&true) {
+                self.redactor.redact_named(event);
+            } else {
+                self.redactor.redact(event);
+            }
             if states_time(event) {
                 let time = event.timestamp.as_micros();
                 let (first, last) = counts.span.unwrap_or((time, time));
@@ -172,9 +176,10 @@ impl Intake<'_> {
             .iter()
             .map(|event| self.excluded.holds(event))
             .collect::<anyhow::Result<Vec<_>>>()?;
-        let (mut of_events, mut of_places) = (held.iter(), held.iter());
+        let (mut of_events, mut of_places, mut of_clean) = (held.iter(), held.iter(), held.iter());
         batch.events.retain(|_| of_events.next() != Some(&true));
         batch.places.retain(|_| of_places.next() != Some(&true));
+        batch.clean.retain(|_| of_clean.next() != Some(&true));
         Ok(held.iter().filter(|held| **held).count() as u64)
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use corpus::{Batch, CorpusError, Input, Options, Place, Reader, Rejects, expand};
 use engine::decode::{Decoder, RejectReason};
 use engine::event::{EventTime, LogEvent};
+use engine::redact::Redactor;
+use proptest::prelude::*;
 use rstest::rstest;
 
 const CSV: &str = "timestamp,service,level,message\n\
@@ -48,6 +50,70 @@ fn csv_rows_become_events_with_their_line_numbers() {
     assert_eq!(places.iter().map(|place| place.line).collect::<Vec<_>>(), [2, 3, 5]);
     assert_eq!(events[1].service, "auth");
     assert_eq!(rejects.total(), 0);
+}
+
+/// Events of a CSV file, and whether reading called them clean.
+fn read_screened(rows: &[[String; 3]], redactor: &Redactor) -> Vec<(LogEvent, bool)> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(["level", "service", "message", "note"]).unwrap();
+    for [service, message, note] in rows {
+        writer.write_record(["INFO", service, message, note]).unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = [Input::File(write(folder.path(), "x.csv", &writer.into_inner().unwrap()))];
+    let options = options();
+    let mut reader = Reader::new(&inputs, &options).look_for_secrets(redactor);
+    let (mut found, mut batch) = (Vec::new(), Batch::default());
+    while reader.next_batch(&mut batch).unwrap() {
+        assert_eq!(batch.events.len(), batch.clean.len());
+        found.extend(batch.events.drain(..).zip(batch.clean.iter().copied()));
+    }
+    found
+}
+
+fn text_with_secrets() -> impl Strategy<Value = String> {
+    let parts = [
+        "a",
+        " ",
+        ",",
+        "\"",
+        "\n",
+        "é",
+        "order 17",
+        "password=",
+        "token: ",
+        "Bearer abcdef123456",
+        "4111 1111 ",
+        "1111 1111",
+        "amqp://u:p@h/",
+        "</",
+        "x7",
+    ];
+    proptest::collection::vec(proptest::sample::select(parts.to_vec()), 1..5).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn an_event_that_is_called_clean_holds_no_secret(
+        rows in proptest::collection::vec(proptest::array::uniform3(text_with_secrets()), 1..20),
+    ) {
+        let redactor = Redactor::default();
+        for (event, is_clean) in read_screened(&rows, &redactor) {
+            let mut redacted = event.clone();
+            prop_assert!(redactor.redact(&mut redacted) == 0 || !is_clean, "{:?}", event);
+        }
+    }
+}
+
+#[test]
+fn an_ordinary_row_needs_one_look_for_secrets() {
+    let redactor = Redactor::default();
+    let row = |message: &str| ["shop".to_owned(), message.to_owned(), String::new()];
+    let found = read_screened(&[row("order 17, paid"), row("order \"17\"")], &redactor);
+    assert_eq!(found[0].1, redactor.is_clean(b"INFO,shop,\"order 17, paid\","));
+    assert!(!found[1].1, "a field with quotes inside is no piece of its row");
 }
 
 #[test]
