@@ -9,12 +9,14 @@ use crate::rig::{Scorer, json_lines, model};
 
 const ODD: &str = r#"{"timestamp":"2026-01-02T03:04:05Z","level":"ERROR","service":"billing","message":"vault sealed: quorum lost"}"#;
 
-/// What the engine alone says of a line.
+/// What the engine alone says of a line, as it reads back from JSON: serde_json's short way of reading a number with
+/// many digits may be off by its last bit.
 fn own_score(line: &str) -> f64 {
     let model = corpus::load_model(model()).unwrap();
     let mut events = Vec::new();
     Decoder::default().decode(line.as_bytes(), RecordContext::default(), &mut events).unwrap();
-    model.score(&events[0], &mut Scratch::default()).score
+    let score = model.score(&events[0], &mut Scratch::default()).score;
+    serde_json::from_str(&score.to_string()).unwrap()
 }
 
 #[test]
