@@ -1,21 +1,18 @@
 //! Log text on its way into other people's programs: cut at a character, on one line.
 
+use engine::terminal::is_unseen;
+
 /// Without control characters: what breaks a line, colours a terminal or turns the reading direction becomes a
 /// space.
 pub fn one_line(text: &str) -> String {
-    text.chars().map(|char| if is_unwanted(char) { ' ' } else { char }).collect()
+    text.chars().map(|char| if is_unseen(char) { ' ' } else { char }).collect()
 }
 
 /// As [`one_line`], but line ends and tabs stay.
 pub fn lines(text: &str) -> String {
     text.chars()
-        .map(|char| if is_unwanted(char) && !matches!(char, '\n' | '\t') { ' ' } else { char })
+        .map(|char| if is_unseen(char) && !matches!(char, '\n' | '\t') { ' ' } else { char })
         .collect()
-}
-
-fn is_unwanted(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// At most `most` bytes; a text that was cut ends in an ellipsis.
