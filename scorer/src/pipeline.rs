@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use engine::decode::{Decoder, Events, RecordContext, Rejected};
 use engine::event::LogEvent;
-use engine::model::Scratch;
+use engine::model::{Judged, Scratch};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -244,9 +244,9 @@ impl Scoring {
         loaded: &Loaded,
         learned: Option<&Learned>,
     ) -> Option<Outgoing> {
-        let score = match learned {
-            Some(learned) => learned.score(&loaded.model, event, &mut self.scratch),
-            None => loaded.model.score(event, &mut self.scratch),
+        let Judged { score, .. } = match learned {
+            Some(learned) => learned.judge(&loaded.model, event, &mut self.scratch),
+            None => loaded.model.judge(event, &mut self.scratch),
         };
         if score.score <= loaded.threshold.score {
             return None;

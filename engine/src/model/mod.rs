@@ -54,6 +54,19 @@ pub struct Score {
     pub surprisal: f64,
 }
 
+/// What is said of one line: its score, and what detection asks of its pattern.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Judged {
+    /// How odd the line is.
+    pub score: Score,
+    /// Stable hash of the line's masked pattern: the same with every model of these feature rules, every service and
+    /// every process.
+    pub pattern: u64,
+    /// Whether the model still knows the pattern from training: of patterns that training saw rarely the model may
+    /// keep no count (it keeps 262,144 of words and patterns). What was learnt since does not matter.
+    pub known_pattern: bool,
+}
+
 /// What one reason speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,12 +139,12 @@ pub struct Threshold {
 pub struct Scratch {
     line: Line,
     core: CoreScratch,
-    recent: Option<RecentLines<Score>>,
+    recent: Option<RecentLines<Judged>>,
 }
 
 impl Scratch {
-    /// With a table that answers lines which were scored a moment ago, of `lines` entries (see [`RecentLines::new`];
-    /// 0 for none). Scores are the same with and without it.
+    /// With a table that answers lines which were scored a moment ago, of `lines` entries of 64 bytes (see
+    /// [`RecentLines::new`]; 0 for none). What is said of a line is the same with and without it.
     pub fn with_table(lines: usize, seed: u128) -> Self {
         Self { recent: (lines > 0).then(|| RecentLines::new(lines, seed)), ..Self::default() }
     }
@@ -179,20 +192,30 @@ impl Model {
 
     /// Scores one line.
     pub fn score_line(&self, line: LogLine<'_>, scratch: &mut Scratch) -> Score {
+        self.judge_line(line, scratch).score
+    }
+
+    /// Scores one event and says what its pattern is.
+    pub fn judge(&self, event: &LogEvent, scratch: &mut Scratch) -> Judged {
+        self.judge_line(event.into(), scratch)
+    }
+
+    /// Scores one line and says what its pattern is.
+    pub fn judge_line(&self, line: LogLine<'_>, scratch: &mut Scratch) -> Judged {
         scratch.line.canonicalise(line);
         let Some(recent) = &mut scratch.recent else {
-            return self.score_read(0, line, scratch);
+            return self.judge_read(0, line, scratch);
         };
         recent.serve(&self.digest);
         let key = scratch.line.key(recent.key_maker(), line);
-        if let Some(score) = recent.get(key) {
-            return score;
+        if let Some(judged) = recent.get(key) {
+            return judged;
         }
-        let score = self.score_read(0, line, scratch);
+        let judged = self.judge_read(0, line, scratch);
         if let Some(recent) = &mut scratch.recent {
-            recent.put(key, score);
+            recent.put(key, judged);
         }
-        score
+        judged
     }
 
     /// Scores lines in order and appends the scores to `out`.
@@ -209,16 +232,21 @@ impl Model {
     pub fn score_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
         let line = event.into();
         scratch.line.canonicalise(line);
-        self.score_read(1, line, scratch)
+        self.judge_read(1, line, scratch).score
     }
 
     /// Scores one event by the training's counts and what its source partition said since; counts nothing.
     pub fn score_online(&self, event: &LogEvent, online: &OnlineCounts, scratch: &mut Scratch) -> Score {
+        self.judge_online(event, online, scratch).score
+    }
+
+    /// As [`Model::score_online`], and says what the event's pattern is.
+    pub fn judge_online(&self, event: &LogEvent, online: &OnlineCounts, scratch: &mut Scratch) -> Judged {
         scratch.line.read(event);
         scratch.line.read_columns(event, self.core.spec);
         let counts = online.over(&self.core.counts, &scratch.line);
         let channels = self.core.channels_by(&counts, View::from(&scratch.line), 0, &mut scratch.core);
-        self.score_of(&channels)
+        self.judged(&channels, scratch.line.pattern_key(), 0)
     }
 
     /// Says why an event got its score from [`Model::score_online`], before it was counted.
@@ -248,12 +276,17 @@ impl Model {
         explain::explain(&self.core, &self.core.counts, &self.patterns, event, own, line, core)
     }
 
-    /// Scores the line whose canonical text was read.
-    fn score_read(&self, own: u32, line: LogLine<'_>, scratch: &mut Scratch) -> Score {
+    /// Judges the line whose canonical text was read.
+    fn judge_read(&self, own: u32, line: LogLine<'_>, scratch: &mut Scratch) -> Judged {
         scratch.line.read_words(line);
         scratch.line.read_line_columns(line, self.core.spec);
         let channels = self.core.channels(View::from(&scratch.line), own, &mut scratch.core);
-        self.score_of(&channels)
+        self.judged(&channels, scratch.line.pattern_key(), own)
+    }
+
+    fn judged(&self, channels: &Channels, pattern: u64, own: u32) -> Judged {
+        let known_pattern = self.core.counts.seen(pattern) > own;
+        Judged { score: self.score_of(channels), pattern, known_pattern }
     }
 
     fn score_of(&self, channels: &Channels) -> Score {

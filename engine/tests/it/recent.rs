@@ -1,7 +1,8 @@
 //! Scores with a table of recent lines are those without, bit for bit, however small the table.
 
 use engine::event::{Level, LogEvent, LogLine};
-use engine::model::{Score, Scratch};
+use engine::features::Line;
+use engine::model::{Judged, OnlineCounts, OnlineSettings, Scratch};
 use proptest::prelude::*;
 
 use crate::events::{odd, params, train, usual};
@@ -19,20 +20,22 @@ pub fn sample() -> Vec<LogEvent> {
     csv::Reader::from_path(path).unwrap().records().map(|row| event(row.unwrap())).collect()
 }
 
-fn bits(score: Score) -> [u64; 4] {
-    [score.score, score.percentile, score.forest, score.surprisal].map(f64::to_bits)
+fn bits(Judged { score, pattern, known_pattern }: Judged) -> [u64; 6] {
+    let [oddness, percentile, forest, surprisal] =
+        [score.score, score.percentile, score.forest, score.surprisal].map(f64::to_bits);
+    [oddness, percentile, forest, surprisal, pattern, u64::from(known_pattern)]
 }
 
 #[test]
-fn the_sample_logs_score_the_same_with_a_table_of_any_size() {
+fn the_sample_logs_are_judged_the_same_with_a_table_of_any_size() {
     let events = sample();
     let model = train(&events[..5_000], params());
     let mut plain = Scratch::default();
-    let expected: Vec<_> = events.iter().map(|event| bits(model.score(event, &mut plain))).collect();
+    let expected: Vec<_> = events.iter().map(|event| bits(model.judge(event, &mut plain))).collect();
     for lines in [4, 64, 65_536] {
         let mut scratch = Scratch::with_table(lines, 11);
         for (event, expected) in events.iter().zip(&expected) {
-            assert_eq!(bits(model.score(event, &mut scratch)), *expected, "{}", event.message);
+            assert_eq!(bits(model.judge(event, &mut scratch)), *expected, "{}", event.message);
         }
         let counts = scratch.table_counts();
         assert_eq!(counts.hits + counts.misses, events.len() as u64);
@@ -47,8 +50,31 @@ fn a_table_follows_the_model() {
     let mut scratch = Scratch::with_table(1_024, 5);
     for event in events.iter().chain([&odd()]) {
         for model in [&first, &second, &first] {
-            let expected = model.score(event, &mut Scratch::default());
-            assert_eq!(bits(model.score(event, &mut scratch)), bits(expected));
+            let expected = model.judge(event, &mut Scratch::default());
+            assert_eq!(bits(model.judge(event, &mut scratch)), bits(expected));
+        }
+    }
+}
+
+#[test]
+fn a_pattern_is_known_where_training_saw_it_and_no_online_count_changes_that() {
+    let model = train(&usual(500), params());
+    let (mut line, mut scratch) = (Line::default(), Scratch::with_table(64, 1));
+    let mut online = OnlineCounts::new(OnlineSettings { step: 1, ..OnlineSettings::default() });
+    let known = usual(3).remove(2);
+    for event in [&known, &odd(), &LogEvent { service: "elsewhere".into(), ..known.clone() }] {
+        line.read(event);
+        for _ in 0..3 {
+            let judged = model.judge(event, &mut scratch);
+            assert_eq!(judged.pattern, line.pattern_key());
+            assert_eq!(judged.known_pattern, model.explain(event, &mut scratch).pattern_seen > 0);
+            assert_eq!(judged.known_pattern, event.message == known.message);
+            let while_learning = model.judge_online(event, &online, &mut scratch);
+            assert_eq!(
+                (while_learning.pattern, while_learning.known_pattern),
+                (judged.pattern, judged.known_pattern)
+            );
+            model.count_online(event, &mut online, &mut scratch);
         }
     }
 }
@@ -82,9 +108,9 @@ proptest! {
             if number == cleared {
                 cached.clear_table();
             }
-            let expected = bits(model.score_line(line, &mut Scratch::default()));
-            prop_assert_eq!(bits(model.score_line(line, &mut cached)), expected);
-            prop_assert_eq!(bits(score), expected);
+            let expected = model.judge_line(line, &mut Scratch::default());
+            prop_assert_eq!(bits(model.judge_line(line, &mut cached)), bits(expected));
+            prop_assert_eq!(bits(Judged { score, ..expected }), bits(expected));
         }
     }
 }

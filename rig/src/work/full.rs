@@ -12,7 +12,7 @@ use engine::model::Scratch;
 
 use super::messages::Messages;
 
-/// Lines that the table holds at most; an entry takes 48 bytes.
+/// Lines that the table holds at most; an entry takes 64 bytes.
 const TABLE_LINES: usize = 1 << 16;
 /// Peers cannot choose what a measurement reads.
 const TABLE_SEED: u128 = 0;

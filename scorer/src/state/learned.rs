@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use engine::event::LogEvent;
 use engine::learnt::Learnt;
-use engine::model::{Explanation, Model, OnlineCounts, OnlineSettings, Score, Scratch};
+use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
 
 use super::snapshot::{Part, Snapshot};
 
@@ -58,11 +58,11 @@ impl Learned {
         }
     }
 
-    /// Scores an event.
-    pub fn score(&self, model: &Model, event: &LogEvent, scratch: &mut Scratch) -> Score {
+    /// Scores an event and says what its pattern is.
+    pub fn judge(&self, model: &Model, event: &LogEvent, scratch: &mut Scratch) -> Judged {
         match &self.online {
-            Some(online) => model.score_online(event, online, scratch),
-            None => model.score(event, scratch),
+            Some(online) => model.judge_online(event, online, scratch),
+            None => model.judge(event, scratch),
         }
     }
 
