@@ -31,11 +31,6 @@ impl Email {
             .map_err(|error| format!("the address of the server cannot be used: {error}"))?
             .timeout(Some(timeout))
             .build();
-        let mailbox = |address: &str| {
-            address
-                .parse()
-                .map_err(|error| format!("`{}` is no e-mail address: {error}", address.escape_debug()))
-        };
         Ok(Self {
             transport,
             from: mailbox(from)?,
@@ -55,6 +50,18 @@ impl Email {
         }
     }
 
+    /// Whether the server answers and lets us sign in, without sending anything.
+    ///
+    /// # Errors
+    /// It does not.
+    pub async fn probe(&self) -> Result<String, String> {
+        match self.transport.test_connection().await {
+            Ok(true) => Ok("answers".to_owned()),
+            Ok(false) => Err("does not answer as a mail server does".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
     fn message(&self, record: &AlertRecord) -> Result<Message, String> {
         let domain = self.from.email.domain();
         let id = |revision: u32| format!("<{}-{revision}@{domain}>", record.id);
@@ -71,6 +78,14 @@ impl Email {
         }
         builder.body(body(record)).map_err(|error| format!("no message can be made of it: {error}"))
     }
+}
+
+/// A person's address.
+///
+/// # Errors
+/// It is none; it says which.
+pub fn mailbox(address: &str) -> Result<Mailbox, String> {
+    address.parse().map_err(|error| format!("`{}` is no e-mail address: {error}", address.escape_debug()))
 }
 
 /// 5xx answers are final, all else may work later (RFC 5321, 4.2.1).

@@ -63,19 +63,40 @@ impl HttpSink {
         self.shape.outcome(Answer { status, retry_after, body: &body })
     }
 
+    /// Whether the receiver answers, without telling it anything.
+    ///
+    /// # Errors
+    /// It does not, or refuses what it was sent to sign in with; without the address.
+    pub async fn probe(&self) -> Result<String, String> {
+        let probe = self.shape.probe();
+        let headers = header_map(&probe.headers)?;
+        let response = self.client.get(&probe.url).headers(headers).send().await.map_err(told)?;
+        let status = response.status();
+        if probe.must_succeed && !status.is_success() {
+            return Err(format!("answers HTTP {}", status.as_u16()));
+        }
+        Ok(format!("answers HTTP {}", status.as_u16()))
+    }
+
     fn prepare(&self, request: Request) -> Result<reqwest::Request, String> {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(request.content_type));
-        for (name, value) in &request.headers {
-            let name = HeaderName::from_bytes(name.as_bytes())
-                .map_err(|_| format!("the header name `{name}` is none"))?;
-            let mut value = HeaderValue::from_str(value)
-                .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
-            value.set_sensitive(true);
-            headers.insert(name, value);
-        }
+        headers.extend(header_map(&request.headers)?);
         self.client.post(&request.url).headers(headers).body(request.body).build().map_err(told)
     }
+}
+
+/// Headers whose values are never logged.
+fn header_map(headers: &[(String, String)]) -> Result<HeaderMap, String> {
+    let header = |(name, value): &(String, String)| {
+        let name = HeaderName::from_bytes(name.as_bytes())
+            .map_err(|_| format!("the header name `{name}` is none"))?;
+        let mut value = HeaderValue::from_str(value)
+            .map_err(|_| format!("the value of the header `{name}` cannot be sent"))?;
+        value.set_sensitive(true);
+        Ok((name, value))
+    };
+    headers.iter().map(header).collect()
 }
 
 /// An error without the address, which may hold a secret.

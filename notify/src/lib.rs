@@ -61,15 +61,28 @@ impl Receiver {
             SinkKind::PagerDuty { url, routing_key } => {
                 Box::new(PagerDuty { url: url.clone(), routing_key: routing_key.expose().to_owned() })
             }
-            SinkKind::Alertmanager { url } => Box::new(Alertmanager { url: url.clone(), lasts: LASTS }),
+            SinkKind::Alertmanager { url } => {
+                Box::new(Alertmanager { url: url.expose().to_owned(), lasts: LASTS })
+            }
             SinkKind::Elasticsearch { url, index, authorization } => Box::new(Elasticsearch {
-                url: url.clone(),
+                url: url.expose().to_owned(),
                 index: index.clone(),
                 authorization: authorization.as_ref().map(|value| value.expose().to_owned()),
             }),
         };
         let http = HttpSink::new(shape, timeout).map_err(|error| error.to_string())?;
         Ok(Self::Http(http))
+    }
+
+    /// Whether it can be reached, without telling it anything.
+    ///
+    /// # Errors
+    /// It cannot; why, without a secret.
+    pub async fn probe(&self) -> Result<String, String> {
+        match self {
+            Self::Http(http) => http.probe().await,
+            Self::Email(email) => email.probe().await,
+        }
     }
 
     /// Tells it of `record`, at `now` (seconds since the Unix epoch).

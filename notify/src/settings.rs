@@ -2,17 +2,24 @@
 //! values are passed in as they were written.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use engine::alert::Audience;
+use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::{Body, secret_key};
+use crate::{Body, Email, secret_key};
 
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
+    /// Takes the text.
+    pub const fn new(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
@@ -68,20 +75,21 @@ impl Setting {
 pub const ALL: &[Setting] = &[
     setting("ALERT_WEBHOOK_URL", "", "an http or https URL", "Sink `webhook`: gets a POST for each change of an alert.").secret(),
     setting("ALERT_WEBHOOK_BODY", "alert", "`alert`, `cloudevents` or `summary`", "Body of the webhook: the alert record, the record as a CloudEvent 1.0, or severity, count and details alone."),
-    setting("ALERT_WEBHOOK_HEADERS", "", "lines of NAME: VALUE", "Further headers of the webhook.").secret().lines(),
+    setting("ALERT_WEBHOOK_HEADERS", "", "lines of NAME: VALUE (an array in the file)", "Further headers of the webhook.").secret().lines(),
     setting("ALERT_WEBHOOK_SECRET", "", "base64 of 24 to 64 bytes, behind `whsec_` or not", "Signs each webhook in the Standard Webhooks form (HMAC-SHA256).").secret(),
     setting("SLACK_WEBHOOK_URL", "", "an http or https URL", "Sink `slack`: an incoming webhook of Slack.").secret(),
-    setting("PAGERDUTY_ROUTING_KEY", "", "the integration key of an Events API v2 integration", "Sink `pagerduty`: one incident for each alert.").secret(),
+    setting("PAGERDUTY_ROUTING_KEY", "", "the integration key of an Events API v2 integration, 32 letters and digits", "Sink `pagerduty`: one incident for each alert.").secret(),
     setting("PAGERDUTY_URL", "https://events.pagerduty.com/v2/enqueue", "an http or https URL", "Address of PagerDuty's Events API v2; another one for the EU region."),
-    setting("ALERTMANAGER_URL", "", "an http or https URL", "Sink `alertmanager`: base address of an Alertmanager, API v2."),
-    setting("ELASTICSEARCH_URL", "", "an http or https URL", "Sink `elasticsearch`: base address of an Elasticsearch or OpenSearch, bulk API."),
+    setting("ALERTMANAGER_URL", "", "an http or https URL", "Sink `alertmanager`: base address of an Alertmanager, API v2.").secret(),
+    setting("ELASTICSEARCH_URL", "", "an http or https URL", "Sink `elasticsearch`: base address of an Elasticsearch or OpenSearch, bulk API.").secret(),
     setting("ELASTICSEARCH_INDEX", "isolog-alerts", "1 to 255 characters, lower case, no white space", "Index or data stream of the alerts."),
     setting("ELASTICSEARCH_AUTHORIZATION", "", "the value of an Authorization header, such as `ApiKey …`", "How the scorer signs in at ELASTICSEARCH_URL.").secret(),
     setting("SMTP_URL", "", "smtp://USER:PASSWORD@HOST:587?tls=required, smtps://… or smtp://HOST:25", "Sink `email`: the mail server; needs SMTP_FROM and SMTP_TO.").secret(),
     setting("SMTP_FROM", "", "an e-mail address", "Sender of the mails."),
     setting("SMTP_TO", "", "a comma list of e-mail addresses", "Receivers of the mails."),
-    setting("SINK_ROUTES", "", "lines of SINK KEY=VALUE …; keys: severity, services, detectors, resolved", "Which alerts a sink hears of, such as `slack severity=error services=auth,billing resolved=true`; without a line: warning and above, all services and detectors, ends only to pagerduty, alertmanager and elasticsearch.").lines(),
+    setting("SINK_ROUTES", "", "lines of SINK KEY=VALUE … (an array in the file); keys: severity, services, detectors, resolved", "Which alerts a sink hears of, such as `slack severity=error services=auth,billing resolved=true`; without a line: warning and above, all services and detectors, ends only to pagerduty, alertmanager and elasticsearch.").lines(),
     setting("SINK_TIMEOUT_S", "10", "1 to 120 s", "Longest time that one delivery may take."),
+    setting("SINK_RETRY_FOR_S", "86400", "1 to 604800 s", "How long one alert is tried at a sink that cannot take it before it becomes a dead letter of that sink."),
     setting("PUBLIC_URL", "", "an http or https URL", "Address at which people reach the pages; makes links back to an alert."),
 ];
 
@@ -118,13 +126,13 @@ pub enum SinkKind {
     },
     /// An Alertmanager.
     Alertmanager {
-        /// Base address.
-        url: String,
+        /// Base address; may hold user and password.
+        url: Secret,
     },
     /// Elasticsearch or OpenSearch.
     Elasticsearch {
-        /// Base address.
-        url: String,
+        /// Base address; may hold user and password.
+        url: Secret,
         /// Index or data stream.
         index: String,
         /// Value of the `Authorization` header.
@@ -157,6 +165,8 @@ pub struct SinksSettings {
     pub all: Vec<SinkSettings>,
     /// Longest time of one delivery.
     pub timeout: Duration,
+    /// How long one alert is tried.
+    pub retry_for: Duration,
     /// Where people reach the pages, without a slash at its end.
     pub public_url: Option<String>,
 }
@@ -219,7 +229,7 @@ impl Reader<'_> {
         let mut headers = Vec::new();
         for line in self.text("ALERT_WEBHOOK_HEADERS").unwrap_or_default().lines() {
             match line.split_once(':') {
-                Some((name, value)) if is_header_name(name.trim()) => {
+                Some((name, value)) if is_header(name.trim(), value.trim()) => {
                     headers.push((name.trim().to_ascii_lowercase(), Secret(value.trim().to_owned())));
                 }
                 _ if line.trim().is_empty() => {}
@@ -237,24 +247,42 @@ impl Reader<'_> {
             self.mistake("ELASTICSEARCH_INDEX", &why);
         }
         let authorization = self.secret("ELASTICSEARCH_AUTHORIZATION");
-        let url = self.url("ELASTICSEARCH_URL")?;
+        let is_header = |value: &Secret| value.expose().contains(' ') && is_header("x", value.expose());
+        if authorization.as_ref().is_some_and(|value| !is_header(value)) {
+            self.mistake("ELASTICSEARCH_AUTHORIZATION", "is not a scheme and what it takes");
+        }
+        let url = self.url("ELASTICSEARCH_URL").map(Secret)?;
         Some(SinkKind::Elasticsearch { url, index, authorization })
     }
 
     fn email(&mut self) -> Option<SinkKind> {
+        let (from, to) = (self.addresses("SMTP_FROM"), self.addresses("SMTP_TO"));
         let url = self.text("SMTP_URL")?;
-        if !(url.starts_with("smtp://") || url.starts_with("smtps://")) {
-            self.mistake("SMTP_URL", "is no such address");
-        }
-        let (from, to) = (self.text("SMTP_FROM"), self.text("SMTP_TO"));
         for (name, given) in [("SMTP_FROM", &from), ("SMTP_TO", &to)] {
-            if given.is_none() {
+            if given.is_empty() {
                 self.mistake(name, "SMTP_URL needs it too");
             }
         }
-        let to = to.unwrap_or_default();
-        let to = to.split(',').map(str::trim).filter(|to| !to.is_empty()).map(str::to_owned).collect();
-        Some(SinkKind::Email { url: Secret(url), from: from.unwrap_or_default(), to })
+        if from.len() > 1 {
+            self.mistake("SMTP_FROM", "are several");
+        }
+        let from = from.into_iter().next().unwrap_or_default();
+        if let Err(why) = Email::new(&url, "isolog@localhost", &[], Duration::ZERO) {
+            self.mistake("SMTP_URL", &why);
+        }
+        Some(SinkKind::Email { url: Secret(url), from, to })
+    }
+
+    fn addresses(&mut self, name: &'static str) -> Vec<String> {
+        let text = self.text(name).unwrap_or_default();
+        let addresses = text.split(',').map(str::trim).filter(|address| !address.is_empty());
+        let addresses: Vec<String> = addresses.map(str::to_owned).collect();
+        for address in &addresses {
+            if let Err(why) = crate::email::mailbox(address) {
+                self.mistake(name, &why);
+            }
+        }
+        addresses
     }
 
     fn kinds(&mut self) -> Vec<(&'static str, SinkKind)> {
@@ -262,8 +290,15 @@ impl Reader<'_> {
         let slack = self.url("SLACK_WEBHOOK_URL").map(|url| SinkKind::Slack { url: Secret(url) });
         let url = self.url("PAGERDUTY_URL").unwrap_or_default();
         let key = self.secret("PAGERDUTY_ROUTING_KEY");
+        let is_key = |key: &Secret| {
+            key.expose().len() == 32 && key.expose().bytes().all(|byte| byte.is_ascii_alphanumeric())
+        };
+        if key.as_ref().is_some_and(|key| !is_key(key)) {
+            self.mistake("PAGERDUTY_ROUTING_KEY", "is no such key");
+        }
         let pagerduty = key.map(|routing_key| SinkKind::PagerDuty { url, routing_key });
-        let alertmanager = self.url("ALERTMANAGER_URL").map(|url| SinkKind::Alertmanager { url });
+        let alertmanager =
+            self.url("ALERTMANAGER_URL").map(|url| SinkKind::Alertmanager { url: Secret(url) });
         let (elasticsearch, email) = (self.elasticsearch(), self.email());
         let kinds = [webhook, slack, pagerduty, alertmanager, elasticsearch, email];
         NAMES.into_iter().zip(kinds).filter_map(|(name, kind)| Some((name, kind?))).collect()
@@ -292,16 +327,13 @@ impl Reader<'_> {
         routes
     }
 
-    fn timeout(&mut self) -> Duration {
-        let text = self.text("SINK_TIMEOUT_S").unwrap_or_default();
-        match text.parse::<u64>() {
-            Ok(seconds) if (1..=120).contains(&seconds) => Duration::from_secs(seconds),
-            _ => {
-                let why = format!("{text:?} is none");
-                self.mistake("SINK_TIMEOUT_S", &why);
-                Duration::from_secs(10)
-            }
+    fn seconds(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Duration {
+        let text = self.text(name).unwrap_or_default();
+        let seconds = text.parse::<u64>().ok().filter(|seconds| range.contains(seconds));
+        if seconds.is_none() {
+            self.mistake(name, &format!("{text:?} is none"));
         }
+        Duration::from_secs(seconds.unwrap_or(*range.start()))
     }
 }
 
@@ -320,10 +352,11 @@ pub fn read(written: &dyn Fn(&str) -> Option<String>) -> Result<SinksSettings, V
             SinkSettings { audience: route.unwrap_or_else(|| default_audience(name)), kind }
         })
         .collect();
-    let timeout = reader.timeout();
+    let timeout = reader.seconds("SINK_TIMEOUT_S", 1..=120);
+    let retry_for = reader.seconds("SINK_RETRY_FOR_S", 1..=604_800);
     let public_url = reader.url("PUBLIC_URL").map(|url| url.trim_end_matches('/').to_owned());
     if reader.mistakes.is_empty() {
-        Ok(SinksSettings { all, timeout, public_url })
+        Ok(SinksSettings { all, timeout, retry_for, public_url })
     } else {
         Err(reader.mistakes)
     }
@@ -333,8 +366,8 @@ fn default_audience(name: &str) -> Audience {
     Audience { send_resolved: HEAR_ENDS.contains(&name), ..Audience::new(name) }
 }
 
-fn is_header_name(name: &str) -> bool {
-    reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_ok()
+fn is_header(name: &str, value: &str) -> bool {
+    HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value).is_ok()
 }
 
 fn route_word(audience: &mut Audience, word: &str) -> Result<(), String> {
@@ -377,7 +410,7 @@ mod tests {
     fn a_sink_is_there_once_its_address_is() {
         let settings = given(&[
             ("SLACK_WEBHOOK_URL", "https://hooks.example/x"),
-            ("PAGERDUTY_ROUTING_KEY", "R0"),
+            ("PAGERDUTY_ROUTING_KEY", "0123456789abcdef0123456789ABCDEF"),
             ("SINK_ROUTES", "slack severity=error services=a,b resolved=true"),
         ])
         .unwrap();
@@ -397,6 +430,10 @@ mod tests {
     #[case(&[("SINK_ROUTES", "slack severity=error")], "SINK_ROUTES", "not set")]
     #[case(&[("SINK_ROUTES", "pigeon severity=error")], "SINK_ROUTES", "not a sink")]
     #[case(&[("SLACK_WEBHOOK_URL", "https://x"), ("SINK_ROUTES", "slack severity=loud")], "SINK_ROUTES", "critical")]
+    #[case(&[("SMTP_URL", "http://h")], "SMTP_URL", "smtp://")]
+    #[case(&[("SMTP_TO", "a@b.example, nobody")], "SMTP_TO", "`nobody`")]
+    #[case(&[("PAGERDUTY_ROUTING_KEY", "R0")], "PAGERDUTY_ROUTING_KEY", "32 letters")]
+    #[case(&[("ELASTICSEARCH_AUTHORIZATION", "x")], "ELASTICSEARCH_AUTHORIZATION", "ApiKey")]
     #[case(&[("SINK_TIMEOUT_S", "0")], "SINK_TIMEOUT_S", "1 to 120")]
     fn a_mistake_names_the_setting_and_what_is_allowed(
         #[case] pairs: &[(&str, &str)],

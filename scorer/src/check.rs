@@ -1,4 +1,4 @@
-//! `scorer check`: whether settings, model and files can be used, and with `--online` brokers and topics. Changes
+//! `scorer check`: whether settings, model and files can be used, and with `--online` brokers, topics and sinks. Changes
 //! nothing anywhere.
 
 use std::fmt;
@@ -11,6 +11,7 @@ use std::time::Duration;
 use ::kafka::rdkafka::ClientConfig;
 use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer};
 use ::kafka::{ClientSettings, explain};
+use notify::Receiver;
 
 use crate::EXIT_ERROR;
 use crate::config::{Flags, Input, Place, Settings};
@@ -23,7 +24,7 @@ const BROKER_WAIT: Duration = Duration::from_secs(10);
 /// Arguments of `scorer check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Also asks the brokers and looks for the topics
+    /// Also asks the brokers, looks for the topics and reaches for the sinks
     #[arg(long)]
     pub online: bool,
     /// Settings.
@@ -85,6 +86,9 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         check_brokers(&settings, &mut findings);
     } else if args.online {
         findings.add(Verdict::Ok, "brokers", "not asked: Kafka takes no part");
+    }
+    if args.online {
+        check_sinks(&settings, &mut findings);
     }
     let mut out = std::io::stdout().lock();
     for (name, value, place) in &settings.shown {
@@ -163,6 +167,7 @@ fn check_files(settings: &Settings, findings: &mut Findings) {
     }
     let outputs = [
         ("ANOMALY_FILE", settings.output.anomaly_file.as_deref().and_then(Path::parent)),
+        ("ALERT_FILE", settings.output.alert_file.as_deref().and_then(Path::parent)),
         ("DEAD_LETTER_FILE", settings.output.dead_letter_file.as_deref().and_then(Path::parent)),
         ("STATE_DIR", settings.state_dir.as_deref()),
     ];
@@ -220,6 +225,28 @@ fn cleanup_policy(client: &ClientSettings, topic: &str) -> Result<String, String
     runtime.map_err(|error| error.to_string())?.block_on(state::cleanup_policy(client, topic))
 }
 
+/// Whether each sink that is set can be reached; none is told anything.
+fn check_sinks(settings: &Settings, findings: &mut Findings) {
+    let sinks = &settings.sinks;
+    if sinks.all.is_empty() {
+        return findings.add(Verdict::Ok, "sinks", "none is set: nobody is told of alerts");
+    }
+    let outbox = match settings.outbox_topic() {
+        Some(topic) => format!("read alerts from ALERT_TOPIC {topic}"),
+        None => "read alerts from the store".to_owned(),
+    };
+    findings.add(Verdict::Ok, "sinks", outbox);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return findings.add(Verdict::Failed, "sinks", error.to_string()),
+    };
+    for sink in &sinks.all {
+        let found =
+            Receiver::new(sink, sinks.timeout).and_then(|receiver| runtime.block_on(receiver.probe()));
+        findings.of(format!("sink {}", sink.audience.name), found);
+    }
+}
+
 fn check_brokers(settings: &Settings, findings: &mut Findings) {
     let client = &settings.kafka.client;
     let what = format!("brokers {}", client.bootstrap_servers);
@@ -273,9 +300,13 @@ fn check_brokers(settings: &Settings, findings: &mut Findings) {
             }
         }
     }
+    let output = &settings.output;
     let outputs = [
-        ("ANOMALY_TOPIC", &settings.output.anomaly_topic),
-        ("DEAD_LETTER_TOPIC", &settings.output.dead_letter_topic),
+        ("ANOMALY_TOPIC", &output.anomaly_topic),
+        ("ALERT_TOPIC", &output.alert_topic),
+        ("DEAD_LETTER_TOPIC", &output.dead_letter_topic),
+        ("SINK_RESULTS_TOPIC", &output.sink_results_topic),
+        ("SINK_DEAD_LETTER_TOPIC", &output.sink_dead_letter_topic),
     ];
     for (name, topic) in outputs {
         if let Some(topic) = topic {

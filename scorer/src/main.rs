@@ -17,6 +17,7 @@ mod serve;
 mod sink;
 mod source;
 mod state;
+mod test_sink;
 
 use std::process::ExitCode;
 
@@ -42,12 +43,14 @@ enum Command {
     Scan(scan::ScanArgs),
     /// Says why a line gets its score
     Explain(explain::ExplainArgs),
-    /// Validates settings and model, with --online also brokers and topics
+    /// Validates settings and model, with --online also brokers, topics and sinks
     Check(check::CheckArgs),
     /// Asks a running scorer whether it is ready, for container health checks
     Health(health::HealthArgs),
     /// Shows it all in one process without Kafka: trains, simulates, scores
     Demo(demo::DemoArgs),
+    /// Sends a marked test alert to a sink and says what it answered
+    TestSink(test_sink::TestSinkArgs),
     /// Prints every setting as a Markdown table
     Settings,
 }
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Health(args) => health::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::TestSink(args) => test_sink::run(args),
         Command::Settings => {
             print!("{}", config::table::markdown());
             Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
-use super::{Request, Shape};
+use super::{Probe, Request, Shape};
 use crate::text::{lines, one_line, shortened};
 use crate::{AlertRecord, Cause, Severity};
 
@@ -36,6 +36,11 @@ impl Shape for Alertmanager {
             content_type: "application/json",
             body: super::json(&Value::Array(alerts))?,
         })
+    }
+
+    fn probe(&self) -> Probe {
+        let url = format!("{}/api/v2/status", self.url.trim_end_matches('/'));
+        Probe { url, headers: Vec::new(), must_succeed: true }
     }
 }
 

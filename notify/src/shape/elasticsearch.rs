@@ -4,7 +4,7 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Answer, Outcome, Request, Shape, by_status};
+use super::{Answer, Outcome, Probe, Request, Shape, by_status};
 use crate::AlertRecord;
 
 /// An index or data stream.
@@ -37,6 +37,12 @@ struct Created {
     error: serde_json::Value,
 }
 
+impl Elasticsearch {
+    fn headers(&self) -> Vec<(String, String)> {
+        self.authorization.iter().map(|value| ("authorization".to_owned(), value.clone())).collect()
+    }
+}
+
 impl Shape for Elasticsearch {
     fn request(&self, record: &AlertRecord, _now: i64) -> Result<Request, String> {
         let mut body = super::json(&json!({"create": {"_index": self.index, "_id": record.delivery_id()}}))?;
@@ -48,11 +54,7 @@ impl Shape for Elasticsearch {
         body.push(b'\n');
         Ok(Request {
             url: format!("{}/_bulk", self.url.trim_end_matches('/')),
-            headers: self
-                .authorization
-                .iter()
-                .map(|value| ("authorization".to_owned(), value.clone()))
-                .collect(),
+            headers: self.headers(),
             content_type: "application/x-ndjson",
             body,
         })
@@ -82,5 +84,9 @@ impl Shape for Elasticsearch {
             }
             None => Outcome::Delivered,
         }
+    }
+
+    fn probe(&self) -> Probe {
+        Probe { url: self.url.clone(), headers: self.headers(), must_succeed: true }
     }
 }

@@ -33,6 +33,32 @@ pub struct Request {
     pub body: Vec<u8>,
 }
 
+/// A GET that shows whether a receiver can be reached and tells it nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Where to; may hold a secret.
+    pub url: String,
+    /// Further headers; may hold secrets.
+    pub headers: Vec<(String, String)>,
+    /// Whether only 2xx is good; otherwise every answer shows that it is there.
+    pub must_succeed: bool,
+}
+
+impl Probe {
+    /// Any answer of the server of `url`, whose path may be the secret and is left out.
+    pub fn of_server(url: &str) -> Self {
+        let url = match reqwest::Url::parse(url) {
+            Ok(mut url) => {
+                url.set_path("/");
+                url.set_query(None);
+                url.to_string()
+            }
+            Err(_) => url.to_owned(),
+        };
+        Self { url, headers: Vec::new(), must_succeed: false }
+    }
+}
+
 /// What became of a delivery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -67,6 +93,9 @@ pub trait Shape: Send + Sync {
     /// # Errors
     /// The record cannot be written in this shape; it says why.
     fn request(&self, record: &AlertRecord, now: i64) -> Result<Request, String>;
+
+    /// What shows whether the receiver can be reached.
+    fn probe(&self) -> Probe;
 
     /// What an answer means.
     fn outcome(&self, answer: Answer<'_>) -> Outcome {

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{Request, Shape};
+use super::{Probe, Request, Shape};
 use crate::AlertRecord;
 use crate::text::shortened;
 
@@ -65,5 +65,9 @@ impl Shape for PagerDuty {
             content_type: "application/json",
             body: super::json(&event)?,
         })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe::of_server(&self.url)
     }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Request, Shape};
+use super::{Probe, Request, Shape};
 use crate::text::{lines, one_line, shortened};
 use crate::{AlertRecord, Severity};
 
@@ -59,6 +59,10 @@ impl Shape for Slack {
             content_type: "application/json",
             body: super::json(&body)?,
         })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe::of_server(&self.url)
     }
 }
 

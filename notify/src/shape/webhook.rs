@@ -8,7 +8,7 @@ use hmac::{Hmac, Mac as _};
 use serde_json::json;
 use sha2::Sha256;
 
-use super::{Request, Shape};
+use super::{Probe, Request, Shape};
 use crate::AlertRecord;
 
 /// What the body holds.
@@ -86,6 +86,10 @@ impl Shape for Webhook {
             headers.push(("webhook-signature".to_owned(), signature(key, &id, now, &body)?));
         }
         Ok(Request { url: self.url.clone(), headers, content_type, body })
+    }
+
+    fn probe(&self) -> Probe {
+        Probe::of_server(&self.url)
     }
 }
 

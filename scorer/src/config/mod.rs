@@ -17,6 +17,7 @@ use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
 use engine::model::Contamination;
 use engine::redact::Redactor;
+pub use notify::settings::{Secret, SinkSettings, SinksSettings};
 pub use written::{Flags, Place, Reading, Subset};
 
 use crate::state::LearnSettings;
@@ -161,29 +162,20 @@ pub struct OutputSettings {
     pub anomaly_topic: Option<String>,
     /// File for anomalies.
     pub anomaly_file: Option<PathBuf>,
+    /// Topic for the records of alerts, where Kafka takes part.
+    pub alert_topic: Option<String>,
+    /// File for the records of alerts.
+    pub alert_file: Option<PathBuf>,
+    /// Topic that is told what became of each delivery to a sink, where Kafka takes part.
+    pub sink_results_topic: Option<String>,
+    /// Topic for the records that a sink will not take, where Kafka takes part.
+    pub sink_dead_letter_topic: Option<String>,
     /// Longest message kept in a record, in bytes.
     pub message_bytes: usize,
     /// Topic for dead letters, where Kafka takes part.
     pub dead_letter_topic: Option<String>,
     /// File for dead letters.
     pub dead_letter_file: Option<PathBuf>,
-}
-
-/// A text that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
 }
 
 /// TLS of the gRPC server.
@@ -253,6 +245,8 @@ pub struct Settings {
     pub model: ModelSettings,
     /// Where findings go.
     pub output: OutputSettings,
+    /// Who is told of alerts.
+    pub sinks: SinksSettings,
     /// Servers.
     pub serve: ServeSettings,
     /// Where file positions, and what is learnt of inputs other than Kafka, are kept.
@@ -270,6 +264,11 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The topic that the sinks read alerts from; without one they read them from the store.
+    pub fn outbox_topic(&self) -> Option<&str> {
+        self.output.alert_topic.as_deref().filter(|_| self.kafka.in_use)
+    }
+
     /// Reads flags, environment and config file.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ pub enum Group {
     Learn,
     /// Where anomalies and dead letters go.
     Output,
+    /// Who is told of alerts.
+    Sinks,
     /// HTTP and gRPC servers.
     Serve,
     /// The process itself.
@@ -26,13 +28,14 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Input,
         Self::Kafka,
         Self::Decode,
         Self::Model,
         Self::Learn,
         Self::Output,
+        Self::Sinks,
         Self::Serve,
         Self::Process,
     ];
@@ -46,6 +49,7 @@ impl Group {
             Self::Model => "Model",
             Self::Learn => "Learning while running",
             Self::Output => "Output",
+            Self::Sinks => "Sinks of alerts",
             Self::Serve => "Servers",
             Self::Process => "Process",
         }
@@ -54,7 +58,7 @@ impl Group {
 
 /// One setting. The environment variable is `name`, the key of the file is `name` in lower case, the flag is
 /// that with hyphens.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Setting {
     /// Name in capitals.
     pub name: &'static str,
@@ -85,6 +89,15 @@ impl Setting {
         Self { name, group, default, allowed, doc, switch: false, secret: false, lines: false }
     }
 
+    /// A row of the sinks' own table.
+    const fn of_sinks(row: &notify::settings::Setting) -> Self {
+        Self {
+            secret: row.secret,
+            lines: row.lines,
+            ..Self::new(Group::Sinks, row.name, row.default, row.allowed, row.doc)
+        }
+    }
+
     const fn switch(mut self) -> Self {
         self.switch = true;
         self
@@ -111,9 +124,24 @@ impl Setting {
     }
 }
 
-/// Every setting of the scorer, by group.
+/// Every setting of the scorer.
+pub const ALL: &[Setting] = &all();
+
+const fn all() -> [Setting; OWN.len() + SINKS.len()] {
+    let mut all = [OWN[0]; OWN.len() + SINKS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = if at < OWN.len() { OWN[at] } else { Setting::of_sinks(&SINKS[at - OWN.len()]) };
+        at += 1;
+    }
+    all
+}
+
+const SINKS: &[notify::settings::Setting] = notify::settings::ALL;
+
+/// Every setting but those that sinks bring along, by group.
 #[rustfmt::skip]
-pub const ALL: &[Setting] = &[
+const OWN: &[Setting] = &[
     Setting::new(Group::Input, "INPUT", "kafka", "a comma list of `kafka`, `file:PATH`, `stdin`, `otlp`", "Where records come from. PATH is a file, a directory or a glob; it is followed as it grows. OTLP over gRPC is always answered; `otlp` alone says that nothing else is read."),
     Setting::new(Group::Input, "LOG_TOPIC", "application-logs", "a comma list of topic names", "Kafka topics to read."),
     Setting::new(Group::Input, "BATCH_SIZE", "500", "1 to 100000 records", "Most records of one micro-batch."),
@@ -164,9 +192,13 @@ pub const ALL: &[Setting] = &[
     Setting::new(Group::Learn, "STATE_TOPIC", "isolog_state", "a topic name, or empty for off", "Compacted topic that keeps what was learnt of Kafka's partitions, made where it is missing; off: it is lost at a restart and a rebalance."),
     Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
+    Setting::new(Group::Output, "ALERT_TOPIC", "anomaly_alerts", "a topic name, or empty for off", "Topic that gets one JSON record for each change of an alert, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given; the sinks read it."),
+    Setting::new(Group::Output, "ALERT_FILE", "", "a path", "File that gets one JSON line for each change of an alert."),
     Setting::new(Group::Output, "MESSAGE_BYTES", "8192", "256 to 65536 bytes", "Longest message in an anomaly record; longer ones are cut and flagged."),
     Setting::new(Group::Output, "DEAD_LETTER_TOPIC", "isolog_dead_letters", "a topic name, or empty for off", "Topic that gets the records that could not be read, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "DEAD_LETTER_FILE", "", "a path", "File that gets the records that could not be read, as JSON lines."),
+    Setting::new(Group::Sinks, "SINK_RESULTS_TOPIC", "", "a topic name, such as `http_sink_results`, or empty for off", "Topic that is told what became of each delivery to a sink, where Kafka takes part."),
+    Setting::new(Group::Sinks, "SINK_DEAD_LETTER_TOPIC", "isolog_sink_dead_letters", "a topic name, or empty for off", "Topic that keeps the alerts that a sink refused or could not take for SINK_RETRY_FOR_S, where Kafka takes part; `scorer replay-dead-letters` sends them again."),
     Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
     Setting::new(Group::Serve, "HTTP_TOKEN", "", "8 characters or more", "Bearer token that callers of the page's data must send; unset: they are answered on loopback only. Metrics and health need none.").secret(),
     Setting::new(Group::Serve, "GRPC_ADDR", "127.0.0.1:50051", "IP:port, or empty for off", "Address of gRPC and OTLP."),

@@ -50,7 +50,8 @@ fn names_are_unique_and_their_texts_are_there() {
 /// Every setting refuses something, so that none is accepted unread.
 #[test]
 fn every_number_choice_and_address_refuses_what_it_cannot_use() {
-    let free_text = ["MODEL_PATH", "STATE_DIR", "DEAD_LETTER_FILE", "ANOMALY_FILE", "KAFKA_GROUP_ID"];
+    let free_text =
+        ["MODEL_PATH", "STATE_DIR", "DEAD_LETTER_FILE", "ANOMALY_FILE", "ALERT_FILE", "KAFKA_GROUP_ID"];
     for setting in table::ALL {
         let takes_any = free_text.contains(&setting.name)
             || setting.name.ends_with("_FIELDS")
@@ -126,4 +127,34 @@ fn several_inputs_are_read_at_once() {
 #[test]
 fn a_certificate_without_its_key_is_a_mistake() {
     assert_eq!(mistakes(&["--grpc-tls-cert", "a.pem"], &[]), ["GRPC_TLS_CERT"]);
+}
+
+#[test]
+fn sinks_are_read_with_their_routes() {
+    let settings = load(
+        &["--sink-routes", "webhook severity=error"],
+        &[("ALERT_WEBHOOK_URL", "http://127.0.0.1:9/x"), ("PUBLIC_URL", "https://isolog.example/")],
+    )
+    .unwrap();
+    let names: Vec<&str> = settings.sinks.all.iter().map(|sink| sink.audience.name.as_str()).collect();
+    assert_eq!(names, ["webhook"]);
+    assert_eq!(settings.sinks.all[0].audience.least_severity, notify::Severity::Error);
+    assert_eq!(settings.sinks.public_url.as_deref(), Some("https://isolog.example"));
+    assert_eq!(settings.outbox_topic(), Some("anomaly_alerts"));
+    assert_eq!(load(&["--input", "stdin"], &[]).unwrap().outbox_topic(), None);
+}
+
+#[test]
+fn a_secret_may_stand_in_a_file_that_the_environment_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    std::fs::write(&file, "hunter2hunter2\n").unwrap();
+    let path = file.to_str().unwrap();
+    let settings = load(&[], &[("GRPC_TOKEN_FILE", path), ("KAFKA_SASL_PASSWORD_FILE", path)]).unwrap();
+    assert_eq!(settings.serve.grpc_token.as_ref().unwrap().expose(), "hunter2hunter2");
+    assert_eq!(settings.kafka.client.property("sasl.password"), Some("hunter2hunter2"));
+    assert!(!format!("{settings:?}").contains("hunter2"));
+    assert_eq!(mistakes(&[], &[("GRPC_TOKEN_FILE", "/no/such")]), ["GRPC_TOKEN_FILE"]);
+    let both = [("GRPC_TOKEN", "hunter2hunter2"), ("GRPC_TOKEN_FILE", path)];
+    assert_eq!(mistakes(&[], &both), ["GRPC_TOKEN_FILE"]);
 }

@@ -16,7 +16,7 @@ use engine::redact::{Pattern, Redactor};
 use super::written::{Value, Written};
 use super::{
     BatchSettings, FileSettings, Input, KafkaSettings, LogFormat, LogSettings, Mistake, ModelSettings,
-    OutputSettings, Place, Secret, ServeSettings, Settings, Start, TlsFiles, table,
+    OutputSettings, Place, Secret, ServeSettings, Settings, SinksSettings, Start, TlsFiles, table,
 };
 use crate::state::LearnSettings;
 
@@ -51,6 +51,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         redactor: reader.redactor()?,
         model: reader.model()?,
         output: reader.output()?,
+        sinks: reader.sinks()?,
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
         learn: reader.learn()?,
@@ -387,10 +388,29 @@ impl Reader<'_> {
         Some(OutputSettings {
             anomaly_topic: self.topic("ANOMALY_TOPIC"),
             anomaly_file: self.path("ANOMALY_FILE"),
+            alert_topic: self.topic("ALERT_TOPIC"),
+            alert_file: self.path("ALERT_FILE"),
+            sink_results_topic: self.topic("SINK_RESULTS_TOPIC"),
+            sink_dead_letter_topic: self.topic("SINK_DEAD_LETTER_TOPIC"),
             message_bytes: self.number("MESSAGE_BYTES", 256..=65_536)?,
             dead_letter_topic: self.topic("DEAD_LETTER_TOPIC"),
             dead_letter_file: self.path("DEAD_LETTER_FILE"),
         })
+    }
+
+    fn sinks(&mut self) -> Option<SinksSettings> {
+        let written = |name: &str| self.written.values.get(name).map(|value| value.text.clone());
+        let mistakes = match notify::settings::read(&written) {
+            Ok(settings) => return Some(settings),
+            Err(mistakes) => mistakes,
+        };
+        for notify::settings::Mistake { name, why } in mistakes {
+            let value = self.value(name);
+            let secret = table::find(name).is_some_and(|setting| setting.secret);
+            let text = if secret { "***".to_owned() } else { value.text };
+            self.mistakes.push(Mistake { name: name.to_owned(), value: text, place: value.place, why });
+        }
+        None
     }
 
     fn address(&mut self, name: &'static str) -> Option<SocketAddr> {
@@ -436,7 +456,7 @@ impl Reader<'_> {
         if value.text.len() < 8 {
             self.mistake(name, &value, Some("is too short".to_owned()));
         }
-        Some(Secret(value.text))
+        Some(Secret::new(value.text))
     }
 
     fn missing_partner<T>(&mut self, given: &'static str, missing: &str) -> Option<T> {

@@ -196,10 +196,18 @@ pub fn collect(
             }),
         }
     }
-    for (variable, text) in environment {
+    for (variable, text) in environment.clone() {
         let value = Value { text, place: Place::Environment };
         if let Some(setting) = table::find(&variable) {
             written.values.insert(setting.name, value);
+        } else if let Some(secret) = secret_in_file(&variable) {
+            let direct = variable.trim_end_matches("_FILE");
+            if environment.contains_key(direct) {
+                let why = format!("{direct} is given too; allowed: one of them");
+                mistakes.push(Mistake { name: variable, value: value.text, place: value.place, why });
+            } else {
+                secret.read(variable, value, &mut written, mistakes);
+            }
         } else if let Some(property) = kafka::property_of_variable(&variable) {
             written.kafka.push((property, value));
         }
@@ -221,6 +229,41 @@ pub fn collect(
         }
     }
     written
+}
+
+/// A secret whose file the environment names, as `HTTP_TOKEN_FILE` and `KAFKA_SASL_PASSWORD_FILE` do.
+enum SecretInFile {
+    Setting(&'static Setting),
+    Kafka(String),
+}
+
+fn secret_in_file(variable: &str) -> Option<SecretInFile> {
+    let direct = variable.strip_suffix("_FILE")?;
+    if let Some(setting) = table::find(direct) {
+        return setting.secret.then_some(SecretInFile::Setting(setting));
+    }
+    kafka::property_of_variable(direct).filter(|name| kafka::is_secret(name)).map(SecretInFile::Kafka)
+}
+
+impl SecretInFile {
+    /// Takes the file's text without the line end at its end.
+    fn read(self, variable: String, path: Value, written: &mut Written, mistakes: &mut Vec<Mistake>) {
+        let text = match std::fs::read_to_string(&path.text) {
+            Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
+            Err(error) => {
+                let why = format!("cannot be read: {error}; allowed: a file that holds the secret");
+                mistakes.push(Mistake { name: variable, value: path.text, place: path.place, why });
+                return;
+            }
+        };
+        let value = Value { text, place: Place::File(path.text.into()) };
+        match self {
+            Self::Setting(setting) => {
+                written.values.insert(setting.name, value);
+            }
+            Self::Kafka(property) => written.kafka.push((property, value)),
+        }
+    }
 }
 
 fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<Mistake>) {
