@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use lettre::message::{Mailbox, header::ContentType};
-use lettre::transport::smtp::Error as SmtpError;
+use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error as SmtpError};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
 use super::shape::Outcome;
@@ -24,13 +24,12 @@ pub struct Email {
 impl Email {
     /// `url` as lettre takes it: `smtp://user:password@host:587?tls=required`, `smtps://host`, `smtp://host:25`.
     ///
+    /// Must be called within a Tokio runtime: connections are kept by a task.
+    ///
     /// # Errors
     /// The address of the server, or one of a person, cannot be used; it says which, without the password.
     pub fn new(url: &str, from: &str, to: &[String], timeout: Duration) -> Result<Self, String> {
-        let transport = AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
-            .map_err(|error| format!("the address of the server cannot be used: {error}"))?
-            .timeout(Some(timeout))
-            .build();
+        let transport = builder(url)?.timeout(Some(timeout)).build();
         Ok(Self {
             transport,
             from: mailbox(from)?,
@@ -78,6 +77,15 @@ impl Email {
         }
         builder.body(body(record)).map_err(|error| format!("no message can be made of it: {error}"))
     }
+}
+
+/// Reads the address of a server.
+///
+/// # Errors
+/// It cannot be used; why, without the password.
+pub fn builder(url: &str) -> Result<AsyncSmtpTransportBuilder, String> {
+    AsyncSmtpTransport::<Tokio1Executor>::from_url(url)
+        .map_err(|error| format!("the address of the server cannot be used: {error}"))
 }
 
 /// A person's address.

@@ -39,7 +39,7 @@ pub enum Receiver {
 }
 
 impl Receiver {
-    /// The receiver that the settings describe.
+    /// The receiver that the settings describe. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// What of the settings cannot be used.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use engine::alert::Audience;
 use reqwest::header::{HeaderName, HeaderValue};
 
-use crate::{Body, Email, secret_key};
+use crate::{Body, secret_key};
 
 /// A text that is never printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -267,7 +267,7 @@ impl Reader<'_> {
             self.mistake("SMTP_FROM", "are several");
         }
         let from = from.into_iter().next().unwrap_or_default();
-        if let Err(why) = Email::new(&url, "isolog@localhost", &[], Duration::ZERO) {
+        if let Err(why) = crate::email::builder(&url) {
             self.mistake("SMTP_URL", &why);
         }
         Some(SinkKind::Email { url: Secret(url), from, to })

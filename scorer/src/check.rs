@@ -240,6 +240,7 @@ fn check_sinks(settings: &Settings, findings: &mut Findings) {
         Ok(runtime) => runtime,
         Err(error) => return findings.add(Verdict::Failed, "sinks", error.to_string()),
     };
+    let _within = runtime.enter();
     for sink in &sinks.all {
         let found =
             Receiver::new(sink, sinks.timeout).and_then(|receiver| runtime.block_on(receiver.probe()));

@@ -48,6 +48,7 @@ pub fn run(args: TestSinkArgs) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("the system gives no resources for a network client")?;
+    let _within = runtime.enter();
     let mut failed = 0;
     for sink in chosen(&settings.sinks.all, &args.name)? {
         let name = &sink.audience.name;
