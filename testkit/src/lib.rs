@@ -8,6 +8,8 @@ pub mod kafka;
 #[cfg(feature = "servers")]
 pub mod port;
 #[cfg(feature = "servers")]
+pub mod postgres;
+#[cfg(feature = "servers")]
 pub mod process;
 #[cfg(feature = "servers")]
 pub mod python;

@@ -55,6 +55,29 @@ impl Pinned {
     }
 }
 
+/// The folder of PostgreSQL's programs: that of the newest version that Debian's packages installed, else the one
+/// that the search path leads to.
+///
+/// # Errors
+/// Names the command that installs it, when there is none.
+pub fn postgres_programs() -> Result<PathBuf> {
+    let mut found: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter(|(_, path)| path.join("initdb").exists())
+        .collect();
+    found.sort();
+    if let Some((_, path)) = found.pop() {
+        return Ok(path);
+    }
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths)
+        .find(|path| path.join("initdb").exists())
+        .context("the tests need PostgreSQL (`initdb` was not found); run `cargo xtask setup`")
+}
+
 /// `$XDG_CACHE_HOME/isolog`, else `~/.cache/isolog`.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! Installs what the tests need beyond Rust, at pinned versions, outside of `target/`: Java, Apache Kafka, Python
-//! clients, rsyslog and cargo-deny. It leaves alone what is there already, and downloads only by package managers.
+//! clients, rsyslog, PostgreSQL and cargo-deny. It leaves alone what is there already, and downloads only by package managers.
 
 pub mod debian;
 mod jars;
@@ -26,6 +26,7 @@ pub fn run() -> Result<()> {
     jars::install()?;
     python::install(&tools::PYTHON)?;
     rsyslog()?;
+    postgres()?;
     cargo_deny()?;
     println!("setup: all there, below {}", tools::cache_dir()?.display());
     Ok(())
@@ -109,6 +110,13 @@ fn rsyslog() -> Result<()> {
         return Ok(());
     }
     debian::install("rsyslog with its Kafka output", &["rsyslog", "rsyslog-kafka"])
+}
+
+fn postgres() -> Result<()> {
+    if tools::postgres_programs().is_ok() {
+        return Ok(());
+    }
+    debian::install("PostgreSQL", &["postgresql"])
 }
 
 fn has_omkafka(library: &Path) -> bool {

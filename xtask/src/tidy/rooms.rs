@@ -5,9 +5,10 @@ use anyhow::Result;
 use crate::shell;
 
 /// A crate of ours and what it must never link, directly or not.
-const NEVER: [(&str, &[&str]); 6] = [
-    ("engine", &["tokio", "rdkafka", "tonic", "axum", "reqwest", "corpus", "scorer", "trainer"]),
+const NEVER: [(&str, &[&str]); 7] = [
+    ("engine", &["tokio", "rdkafka", "tonic", "axum", "reqwest", "corpus", "store", "scorer", "trainer"]),
     ("corpus", &["tokio", "rdkafka", "scorer", "trainer"]),
+    ("store", &["rdkafka", "corpus", "scorer", "trainer", "testkit"]),
     ("trainer", &["scorer", "testkit"]),
     ("scorer", &["trainer", "testkit"]),
     ("simulator", &["scorer", "trainer", "testkit"]),
