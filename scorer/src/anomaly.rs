@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use engine::detect::Source;
 use engine::event::{Level, LogEvent};
 use engine::id::FindingId;
 use engine::model::{Explanation, Reason, Score};
@@ -172,6 +173,24 @@ pub enum SourceField {
     Pushed,
 }
 
+impl From<&Source> for SourceField {
+    fn from(source: &Source) -> Self {
+        match source {
+            Source::Kafka { cluster, topic, partition, offset } => Self::Kafka {
+                cluster: cluster.0.to_string(),
+                topic: topic.0.to_string(),
+                partition: *partition,
+                offset: *offset,
+            },
+            Source::File { identity, path, offset } => {
+                Self::File { path: path.0.to_string(), identity: identity.0.to_string(), offset: *offset }
+            }
+            Source::Stdin { line } => Self::Stdin { line: *line },
+            Source::Pushed => Self::Pushed,
+        }
+    }
+}
+
 impl From<&Origin> for SourceField {
     fn from(origin: &Origin) -> Self {
         match origin {
@@ -193,22 +212,31 @@ impl From<&Origin> for SourceField {
 const RECENT: usize = 500;
 const FEED_CAPACITY: usize = 1_024;
 
-/// Findings as they happen, for whoever shows them; a slow subscriber loses the oldest.
-#[derive(Clone, Debug)]
-pub struct AnomalyFeed {
-    sender: broadcast::Sender<Arc<AnomalyRecord>>,
-    recent: Arc<Mutex<VecDeque<Arc<AnomalyRecord>>>>,
+/// Records as they happen, for whoever shows them; a slow subscriber loses the oldest.
+#[derive(Debug)]
+pub struct Feed<T> {
+    sender: broadcast::Sender<Arc<T>>,
+    recent: Arc<Mutex<VecDeque<Arc<T>>>>,
 }
 
-impl Default for AnomalyFeed {
+/// Odd lines.
+pub type AnomalyFeed = Feed<AnomalyRecord>;
+
+impl<T> Default for Feed<T> {
     fn default() -> Self {
         Self { sender: broadcast::channel(FEED_CAPACITY).0, recent: Arc::default() }
     }
 }
 
-impl AnomalyFeed {
-    /// Shows a finding to all subscribers.
-    pub fn publish(&self, record: Arc<AnomalyRecord>) {
+impl<T> Clone for Feed<T> {
+    fn clone(&self) -> Self {
+        Self { sender: self.sender.clone(), recent: Arc::clone(&self.recent) }
+    }
+}
+
+impl<T> Feed<T> {
+    /// Shows a record to all subscribers.
+    pub fn publish(&self, record: Arc<T>) {
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         if recent.len() == RECENT {
             recent.pop_front();
@@ -218,19 +246,19 @@ impl AnomalyFeed {
         let _ = self.sender.send(record);
     }
 
-    /// Findings from now on.
-    pub fn subscribe(&self) -> broadcast::Receiver<Arc<AnomalyRecord>> {
+    /// Records from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<T>> {
         self.sender.subscribe()
     }
 
-    /// The newest findings, oldest first, at most 500.
-    pub fn recent(&self) -> Vec<Arc<AnomalyRecord>> {
+    /// The newest records, oldest first, at most 500.
+    pub fn recent(&self) -> Vec<Arc<T>> {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::collections::BTreeSet;
 
     use engine::event::EventTime;
@@ -276,7 +304,7 @@ mod tests {
         ]
     }
 
-    fn fields(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
+    pub(crate) fn fields(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
         match value {
             Value::Object(object) => {
                 for (name, inner) in object {
@@ -297,7 +325,7 @@ mod tests {
             let outgoing = record(&origin).outgoing().unwrap();
             fields("", &serde_json::from_slice(&outgoing.json).unwrap(), &mut written);
         }
-        let table = DOCUMENT.split("# The dead letter").next().unwrap();
+        let table = DOCUMENT.split("# What other detectors find").next().unwrap();
         let documented: BTreeSet<String> = table
             .lines()
             .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))

@@ -8,12 +8,14 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use corpus::ModelFileError;
+use engine::detect::Thresholds;
 use engine::model::train::TrainParams;
 use engine::model::{Contamination, Model, Threshold};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::ModelSettings;
+use crate::state::InUse;
 
 /// How often the model file is looked at.
 const WATCH_EVERY: Duration = Duration::from_secs(2);
@@ -61,6 +63,13 @@ impl Loaded {
         }
         let warning_score = model.threshold_for_budget(settings.alert_budget_per_day);
         Self { model, threshold, threshold_source, warning_score, path, loaded_at: jiff::Timestamp::now() }
+    }
+
+    /// What of it matters to what is learnt.
+    pub fn in_use(&self) -> InUse<'_> {
+        let odd = self.threshold.score;
+        let warning = self.warning_score.map_or(1.0, |score| score.max(odd));
+        InUse { digest: self.model.digest(), thresholds: Thresholds { odd, warning } }
     }
 }
 

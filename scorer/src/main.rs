@@ -1,13 +1,16 @@
 //! `scorer`: scores log streams, answers gRPC and looks into files. Only the command line is here.
 
+mod alert;
 mod anomaly;
 mod check;
 mod config;
 mod demo;
 mod explain;
+mod finding;
 mod health;
 mod live;
 mod metrics;
+mod news;
 mod pipeline;
 mod record;
 mod remember;

@@ -23,7 +23,23 @@ pub struct ReasonLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DetectorLabel {
     /// Name of the detector.
-    pub detector: &'static str,
+    pub detector: String,
+}
+
+/// Which detector made an alert as grave as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AlertLabel {
+    /// Name of the detector.
+    pub detector: String,
+    /// `info`, `warning`, `error` or `critical`.
+    pub severity: &'static str,
+}
+
+impl DetectorLabel {
+    /// Of this detector.
+    pub fn of(detector: &str) -> Self {
+        Self { detector: detector.to_owned() }
+    }
 }
 
 /// One partition.
@@ -70,6 +86,14 @@ pub struct Metrics {
     pub lines_rejected: Family<ReasonLabel, Counter>,
     /// Findings by detector.
     pub anomalies: Family<DetectorLabel, Counter>,
+    /// Alerts that were opened or got graver, by the detector and the severity of that.
+    pub alerts: Family<AlertLabel, Counter>,
+    /// Alerts that the daily budget held back.
+    pub alerts_held_back: Counter,
+    /// Lines that detectors did not use, by why: `late`, `future`, `beyond_cap`.
+    pub lines_not_detected: Family<ReasonLabel, Counter>,
+    /// Services that detectors keep a state of, by stream.
+    pub detected_services: Gauge,
     /// Records read but not committed, by partition.
     pub consumer_lag_lines: Family<PartitionLabel, Gauge>,
     /// From a batch's arrival to its acknowledgement, in seconds.
@@ -107,6 +131,10 @@ impl Default for Metrics {
             score_table_misses: Counter::default(),
             lines_rejected: Family::default(),
             anomalies: Family::default(),
+            alerts: Family::default(),
+            alerts_held_back: Counter::default(),
+            lines_not_detected: Family::default(),
+            detected_services: Gauge::default(),
             consumer_lag_lines: Family::default(),
             batch_duration_seconds,
             batches_in_flight: Gauge::default(),
@@ -135,6 +163,26 @@ impl Default for Metrics {
         );
         registry.register("lines_rejected", "Records that were not scored", metrics.lines_rejected.clone());
         registry.register("anomalies", "Findings", metrics.anomalies.clone());
+        registry.register(
+            "alerts",
+            "Alerts that were opened or got graver",
+            metrics.alerts.clone(),
+        );
+        registry.register(
+            "alerts_held_back",
+            "Alerts that the daily budget held back",
+            metrics.alerts_held_back.clone(),
+        );
+        registry.register(
+            "lines_not_detected",
+            "Lines that detectors did not use: late, ahead of the clock, or of services beyond the cap (these share one state)",
+            metrics.lines_not_detected.clone(),
+        );
+        registry.register(
+            "detected_services",
+            "Services that detectors keep a state of",
+            metrics.detected_services.clone(),
+        );
         registry.register(
             "consumer_lag_lines",
             "Records of a partition that are not yet committed",

@@ -9,11 +9,14 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use engine::alert::News;
 use engine::decode::{Decoder, Events, RecordContext, Rejected};
-use engine::event::LogEvent;
-use engine::model::{Judged, Scratch};
+use engine::detect::{self, Seen, Tick};
+use engine::event::{EventTime, LogEvent};
+use engine::id::FindingId;
+use engine::model::{Explanation, Judged, Score, Scratch};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -22,8 +25,10 @@ use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::config::Settings;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
+use crate::news::{self, AlertFeed, Teller};
 use crate::record::{Ack, Batch, Body, Borrowed, Intake, Outcome, Record, Records};
 use crate::remember::{self, Told};
+use crate::scan;
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
 use crate::state::{self, Keeper, Learned, Learning};
 
@@ -33,6 +38,8 @@ const INTAKE_BATCHES: usize = 2;
 const DELIVERY_BATCHES: usize = 2;
 /// Batches whose findings are delivered together.
 const DELIVER_TOGETHER: usize = 4;
+/// How often the clock moves on for the detectors.
+const TICK: Duration = Duration::from_secs(1);
 
 /// A pipeline that runs.
 #[derive(Debug)]
@@ -56,6 +63,8 @@ pub struct Parts {
     pub health: Health,
     /// Findings as they happen.
     pub feed: AnomalyFeed,
+    /// Records of alerts as they happen.
+    pub alerts: AlertFeed,
     /// What is learnt.
     pub keeper: Keeper,
 }
@@ -107,12 +116,13 @@ impl Pipeline {
     }
 }
 
-/// A scored batch on its way to the sinks.
+/// What follows from a batch or a tick, on its way to the sinks.
 struct Work {
     outgoing: Vec<Outgoing>,
     outcome: Outcome,
     ack: Ack,
-    arrived: Instant,
+    /// When the batch came; `None` for a tick.
+    arrived: Option<Instant>,
 }
 
 fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, give_up: &CancellationToken) {
@@ -123,15 +133,35 @@ fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, giv
             together.iter_mut().flat_map(|work| std::mem::take(&mut work.outgoing)).collect();
         let delivered = delivery.deliver(&outgoing, &|| give_up.is_cancelled());
         for work in together {
-            metrics.batches_in_flight.dec();
+            if let Some(arrived) = work.arrived {
+                metrics.batches_in_flight.dec();
+                if delivered {
+                    metrics.batch_duration_seconds.observe(arrived.elapsed().as_secs_f64());
+                }
+            }
             if delivered {
-                metrics.batch_duration_seconds.observe(work.arrived.elapsed().as_secs_f64());
                 (work.ack)(work.outcome);
             }
         }
         if !delivered {
             return;
         }
+    }
+}
+
+/// Where an event came from: its record, and its number among the record's events.
+struct Place<'b> {
+    record: Borrowed<'b>,
+    index: u32,
+}
+
+impl detect::Origin for Place<'_> {
+    fn finding_id(&self, detector: &str) -> FindingId {
+        self.record.to_record().finding_id(detector, self.index)
+    }
+
+    fn source(&self) -> detect::Source {
+        self.record.origin().into()
     }
 }
 
@@ -145,6 +175,15 @@ struct Scoring {
     told: Told,
     events: Events,
     sampler: Sampler,
+    news: News,
+    teller: Teller,
+    ticked: Instant,
+}
+
+/// What the scoring thread does next.
+enum Next {
+    Batch(Batch),
+    Tick,
 }
 
 impl Scoring {
@@ -158,33 +197,85 @@ impl Scoring {
             told: Told::default(),
             events: Events::default(),
             sampler: Sampler::default(),
+            news: News::default(),
+            teller: Teller::new(
+                parts.metrics.clone(),
+                parts.alerts.clone(),
+                parts.settings.sinks.public_url.clone(),
+            ),
+            ticked: Instant::now(),
         }
     }
 
     fn run(mut self, runtime: &Handle, mut batches: mpsc::Receiver<Batch>, scored: &SyncSender<Work>) {
-        while let Some(batch) = runtime.block_on(self.next(&mut batches)) {
-            let arrived = Instant::now();
-            let Some(loaded) = runtime.block_on(self.model()) else { return };
-            self.parts.metrics.batches_in_flight.inc();
-            let keeper = self.parts.keeper.clone();
-            let mut learning = keeper.begin(&batch.cuts, loaded.model.digest());
-            let (outgoing, outcome) = self.score(&batch.records, &loaded, &mut learning);
-            let ack = learning.finish(batch.ack);
-            if scored.send(Work { outgoing, outcome, ack, arrived }).is_err() {
+        while let Some(next) = runtime.block_on(self.next(&mut batches)) {
+            let work = match next {
+                Next::Batch(batch) => {
+                    let Some(loaded) = runtime.block_on(self.model()) else { return };
+                    Some(self.batch(batch, &loaded))
+                }
+                Next::Tick => self.tick(),
+            };
+            if work.is_some_and(|work| scored.send(work).is_err()) {
                 return;
             }
         }
     }
 
-    /// The next batch; after the closing those that are still there, then none.
-    async fn next(&self, batches: &mut mpsc::Receiver<Batch>) -> Option<Batch> {
+    /// The next batch, or the next tick when its time has come; after the closing the batches that are still there,
+    /// then none.
+    async fn next(&self, batches: &mut mpsc::Receiver<Batch>) -> Option<Next> {
+        let tick_at = self.ticked + TICK;
+        if !self.parts.keeper.learns() {
+            return tokio::select! {
+                batch = batches.recv() => batch,
+                () = self.closing.cancelled() => {
+                    batches.close();
+                    batches.recv().await
+                }
+            }
+            .map(Next::Batch);
+        }
+        if Instant::now() >= tick_at {
+            return Some(Next::Tick);
+        }
         tokio::select! {
-            batch = batches.recv() => batch,
+            batch = batches.recv() => batch.map(Next::Batch),
+            () = tokio::time::sleep_until(tick_at.into()) => Some(Next::Tick),
             () = self.closing.cancelled() => {
                 batches.close();
-                batches.recv().await
+                batches.recv().await.map(Next::Batch)
             }
         }
+    }
+
+    fn batch(&mut self, batch: Batch, loaded: &Loaded) -> Work {
+        let arrived = Some(Instant::now());
+        self.parts.metrics.batches_in_flight.inc();
+        let keeper = self.parts.keeper.clone();
+        let mut learning = keeper.begin(&batch.cuts, loaded.in_use());
+        let (outgoing, outcome) = self.score(&batch.records, loaded, &mut learning);
+        let ack = learning.finish(batch.ack);
+        Work { outgoing, outcome, ack, arrived }
+    }
+
+    /// The clock moves on for all detectors; nothing, where nothing follows from that.
+    fn tick(&mut self) -> Option<Work> {
+        self.ticked = Instant::now();
+        let loaded = self.parts.model.get()?;
+        let now = EventTime::from_micros(jiff::Timestamp::now().as_microsecond());
+        let keeper = self.parts.keeper.clone();
+        let (mut outgoing, mut seen) = (Vec::new(), news::Seen::default());
+        let ack = keeper.tick(loaded.in_use(), &mut |learned, caught_up| {
+            let Some(watch) = learned.watch() else { return false };
+            watch.tick(Tick { now, caught_up }, &mut self.news);
+            seen.add(watch);
+            let followed = !self.news.is_empty();
+            self.teller.tell(&mut self.news, loaded.model.digest(), &mut outgoing);
+            followed
+        });
+        self.teller.count(&seen);
+        ack.map(|ack| Work { outgoing, outcome: Outcome::default(), ack, arrived: None })
     }
 
     /// The model in use; without one the batch waits, and with it everything behind it.
@@ -215,7 +306,8 @@ impl Scoring {
                 Ok(()) => {
                     for (index, event) in events.iter().enumerate() {
                         outcome.scored += 1;
-                        outgoing.extend(self.judge(&record, index, event, loaded, learned.as_deref()));
+                        let at = Place { record, index: u32::try_from(index).unwrap_or(u32::MAX) };
+                        self.judge(&at, event, loaded, learned.as_deref_mut(), &mut outgoing);
                         if let Some(learned) = &mut learned {
                             learned.learn(&loaded.model, event, &mut self.scratch);
                         }
@@ -235,40 +327,71 @@ impl Scoring {
         (outgoing, outcome)
     }
 
-    /// The record of an odd line, where the line is odd.
+    /// Scores an event and has the detectors look at it; what follows is appended to `out`.
     fn judge(
         &mut self,
-        record: &Borrowed<'_>,
-        index: usize,
+        at: &Place<'_>,
         event: &LogEvent,
         loaded: &Loaded,
-        learned: Option<&Learned>,
-    ) -> Option<Outgoing> {
-        let Judged { score, .. } = match learned {
+        mut learned: Option<&mut Learned>,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let Judged { score, pattern, known_pattern } = match &learned {
             Some(learned) => learned.judge(&loaded.model, event, &mut self.scratch),
             None => loaded.model.judge(event, &mut self.scratch),
         };
-        if score.score <= loaded.threshold.score {
-            return None;
-        }
-        let explanation = match learned {
+        let is_odd = score.score > loaded.threshold.score;
+        let mut explanation = is_odd.then(|| match &learned {
             Some(learned) => learned.explain(&loaded.model, event, &mut self.scratch),
             None => loaded.model.explain(event, &mut self.scratch),
+        });
+        let Some(watch) = learned.as_mut().and_then(|learned| learned.watch()) else {
+            if let Some(explanation) = explanation {
+                self.odd_line(at, event, score, explanation, loaded, out);
+            }
+            return;
         };
-        let record = &*record.to_record();
+        let Score { score: value, percentile, .. } = score;
+        let seen = Seen { event, score: value, percentile, pattern, known_pattern, origin: at };
+        let mut news = std::mem::take(&mut self.news);
+        let mut explain = |anomaly: &mut detect::Anomaly| {
+            if anomaly.detector == ODD_LINE
+                && let Some(explanation) = explanation.take()
+            {
+                let rows = loaded.model.provenance().rows;
+                let why = scan::reasons_in_words(&event.message, &explanation, rows, false);
+                anomaly.reasons.extend((!why.is_empty()).then_some(why));
+                self.odd_line(at, event, score, explanation, loaded, out);
+            }
+        };
+        watch.line(&seen, &mut explain, &mut news);
+        if !news.is_empty() {
+            self.teller.tell(&mut news, loaded.model.digest(), out);
+        }
+        self.news = news;
+    }
+
+    /// The record of an odd line.
+    fn odd_line(
+        &self,
+        at: &Place<'_>,
+        event: &LogEvent,
+        score: Score,
+        explanation: Explanation,
+        loaded: &Loaded,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let record = &*at.record.to_record();
         let limit = self.parts.settings.output.message_bytes;
-        let id = record.finding_id(ODD_LINE, u32::try_from(index).unwrap_or(u32::MAX));
+        let id = record.finding_id(ODD_LINE, at.index);
         let anomaly = AnomalyRecord::odd_line(id, record, event, score, explanation, loaded, limit);
-        self.parts.metrics.anomalies.get_or_create(&DetectorLabel { detector: ODD_LINE }).inc();
+        self.parts.metrics.anomalies.get_or_create(&DetectorLabel::of(ODD_LINE)).inc();
         anomaly.log();
         let outgoing = anomaly.outgoing();
         self.parts.feed.publish(Arc::new(anomaly));
         match outgoing {
-            Ok(outgoing) => Some(outgoing),
-            Err(error) => {
-                tracing::error!(%error, %id, "an anomaly could not be written as JSON");
-                None
-            }
+            Ok(outgoing) => out.push(outgoing),
+            Err(error) => tracing::error!(%error, %id, "an anomaly could not be written as JSON"),
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::decode::Rejected;
+use engine::detect::{Source, Text};
 use engine::event::{EventTime, LogEvent};
 use engine::id::{Coordinates, FindingId};
 use tokio::sync::mpsc;
@@ -53,6 +54,21 @@ impl Origin {
             Self::File { identity, offset, .. } => Coordinates::File { identity, offset: *offset },
             Self::Stdin { line } => Coordinates::Stdin { line: *line },
             Self::Pushed => Coordinates::Pushed,
+        }
+    }
+}
+
+impl From<Origin> for Source {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Kafka { cluster, topic, partition, offset } => {
+                Self::Kafka { cluster: Text(cluster), topic: Text(topic), partition, offset }
+            }
+            Origin::File { identity, path, offset } => {
+                Self::File { identity: Text(identity), path: Text(path), offset }
+            }
+            Origin::Stdin { line } => Self::Stdin { line },
+            Origin::Pushed => Self::Pushed,
         }
     }
 }
@@ -224,13 +240,17 @@ impl Records {
 
     /// A record of its own, which is not appended.
     pub fn record_of(&self, stream: u32, offset: i64, transport_time: EventTime, bytes: &[u8]) -> Record {
-        let KafkaStream { cluster, topic, partition } = self.streams[stream as usize].clone();
         Record {
-            origin: Origin::Kafka { cluster, topic, partition, offset },
+            origin: self.origin_of(stream, offset),
             transport_time,
             service: None,
             body: Body::Raw(Bytes::copy_from_slice(bytes)),
         }
+    }
+
+    fn origin_of(&self, stream: u32, offset: i64) -> Origin {
+        let KafkaStream { cluster, topic, partition } = self.streams[stream as usize].clone();
+        Origin::Kafka { cluster, topic, partition, offset }
     }
 
     /// Keeps the records whose number `keep` says so of.
@@ -281,6 +301,14 @@ impl<'b> Borrowed<'b> {
         match self.0 {
             Inner::Whole(record) => record.transport_time,
             Inner::Compact(_, compact) => compact.transport_time,
+        }
+    }
+
+    /// Where it came from.
+    pub fn origin(&self) -> Origin {
+        match self.0 {
+            Inner::Whole(record) => record.origin.clone(),
+            Inner::Compact(records, compact) => records.origin_of(compact.stream, compact.offset),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::anomaly::AnomalyFeed;
 use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
 use crate::live::{LiveModel, ModelFile};
 use crate::metrics::{Health, Metrics, ModelLabel, ResultLabel};
+use crate::news::AlertFeed;
 use crate::pipeline::{self, Pipeline};
 use crate::record::Intake;
 use crate::serve::{self, Servers};
@@ -44,6 +45,8 @@ pub struct App {
     pub health: Health,
     /// Findings as they happen.
     pub feed: AnomalyFeed,
+    /// Records of alerts as they happen.
+    pub alerts: AlertFeed,
     /// What is learnt.
     pub keeper: Keeper,
     /// Where batches go in.
@@ -73,13 +76,14 @@ impl App {
             metrics,
             health,
             feed: AnomalyFeed::default(),
+            alerts: AlertFeed::default(),
             keeper,
         };
         if parts.settings.serve.grpc.is_some() {
             parts.keeper.open_pushed().map_err(anyhow::Error::msg)?;
         }
         let (intake, pipeline) = pipeline::start(&parts, runtime)?;
-        let pipeline::Parts { settings, model, metrics, health, feed, keeper } = parts;
+        let pipeline::Parts { settings, model, metrics, health, feed, alerts, keeper } = parts;
         let app = Self {
             settings,
             model,
@@ -87,6 +91,7 @@ impl App {
             metrics,
             health,
             feed,
+            alerts,
             keeper,
             intake,
             stop: CancellationToken::new(),

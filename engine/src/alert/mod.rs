@@ -5,6 +5,7 @@ mod book;
 mod config;
 mod fold;
 mod mute;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use book::{AlertBook, Clocks, Counters, Snapshot};
 pub use config::{AlertSettings, Audience, SettingsError};
 pub use mute::{Normal, Silence};
+pub use watch::{News, Watch, WatchSettings};
 
 use crate::detect::{Evidence, Severity};
 use crate::event::EventTime;

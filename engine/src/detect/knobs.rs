@@ -169,7 +169,8 @@ pub struct Settings {
 /// Name of the settings that are about the stream, not one detector.
 pub const STREAM: &str = "stream";
 
-fn tables() -> impl Iterator<Item = (&'static str, &'static [Knob])> {
+/// What can be set: the stream's settings, then those of each detector.
+pub fn tables() -> impl Iterator<Item = (&'static str, &'static [Knob])> {
     [(STREAM, Stream::KNOBS)].into_iter().chain(REGISTRY.iter().map(|entry| (entry.name, entry.knobs)))
 }
 

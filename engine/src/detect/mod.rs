@@ -42,7 +42,7 @@ pub(crate) use anomaly::cut;
 pub use anomaly::{Anomaly, Evidence, Finding, Severity, Source, Text};
 pub use classes::Class;
 use knobs::Stream;
-pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written};
+pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written, tables};
 pub(crate) use knobs::{Knobs, knobs};
 use reader::Reader;
 use registry::{At, Detect, Service};
@@ -190,8 +190,11 @@ impl Detectors {
 
     /// With rules of the user beside the detectors of the list.
     #[must_use]
-    pub fn with_rules(mut self, rules: Rules) -> Self {
-        let rules = Arc::new(rules);
+    pub fn with_rules(mut self, rules: impl Into<Arc<Rules>>) -> Self {
+        let rules = rules.into();
+        if rules.is_empty() {
+            return self;
+        }
         self.bank.push((RULES, Box::new(rules::Detector::new(Arc::clone(&rules)))));
         self.rules = Some(rules);
         self

@@ -155,6 +155,11 @@ impl Rules {
         }
         if errors.is_empty() { Ok(Self { all }) } else { Err(errors) }
     }
+
+    /// Whether there is none.
+    pub const fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
 }
 
 impl Rule {

@@ -16,6 +16,8 @@ pub enum Group {
     Model,
     /// What is learnt while running.
     Learn,
+    /// Detectors and alerts.
+    Alerts,
     /// Where anomalies and dead letters go.
     Output,
     /// Who is told of alerts.
@@ -28,12 +30,13 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Input,
         Self::Kafka,
         Self::Decode,
         Self::Model,
         Self::Learn,
+        Self::Alerts,
         Self::Output,
         Self::Sinks,
         Self::Serve,
@@ -48,6 +51,7 @@ impl Group {
             Self::Decode => "Reading records",
             Self::Model => "Model",
             Self::Learn => "Learning while running",
+            Self::Alerts => "Detectors and alerts",
             Self::Output => "Output",
             Self::Sinks => "Sinks of alerts",
             Self::Serve => "Servers",
@@ -190,6 +194,10 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Learn, "MAX_SERVICES", "10000", "1 to 100000", "Services of one partition or input that are learnt apart; those beyond share one place."),
     Setting::new(Group::Learn, "SNAPSHOT_INTERVAL_MS", "5000", "100 to 600000 ms", "How often what was learnt is written, with the positions that it stands at; where something learns, positions are committed with it."),
     Setting::new(Group::Learn, "STATE_TOPIC", "isolog_state", "a topic name, or empty for off", "Compacted topic that keeps what was learnt of Kafka's partitions, made where it is missing; off: it is lost at a restart and a rebalance."),
+    Setting::new(Group::Alerts, "DETECT", "true", "`true` or `false`", "Runs the detectors and folds what they find into alerts. Their numbers are `DETECT_<DETECTOR>_<SETTING>`, such as `DETECT_ERROR_BURST_MORE_THAN=10` or `DETECT_VOLUME_ENABLED=false`, or `[detect.NAME]` in the config file: docs/detectors.md.").switch(),
+    Setting::new(Group::Alerts, "ALERT_GROUP_WAIT_S", "1", "0 to 3600 s", "Time from an alert's first anomaly, or a graver one, to its record: what comes in it is told together."),
+    Setting::new(Group::Alerts, "ALERT_RESOLVE_AFTER_S", "300", "10 to 86400 s", "Event time without an anomaly after which an alert is resolved."),
+    Setting::new(Group::Alerts, "ALERT_REPEAT_INTERVAL_S", "14400", "60 to 2592000 s", "Time after which a receiver hears again of an alert that goes on."),
     Setting::new(Group::Output, "ANOMALY_TOPIC", "anomalies", "a topic name, or empty for off", "Topic that gets one JSON record per anomaly, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given."),
     Setting::new(Group::Output, "ANOMALY_FILE", "", "a path", "File that gets one JSON line per anomaly."),
     Setting::new(Group::Output, "ALERT_TOPIC", "anomaly_alerts", "a topic name, or empty for off", "Topic that gets one JSON record for each change of an alert, where Kafka is the input or KAFKA_BOOTSTRAP_SERVERS is given; the sinks read it."),

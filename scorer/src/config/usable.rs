@@ -4,11 +4,15 @@ use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use engine::alert::{AlertSettings, WatchSettings};
+use engine::decode::business::BusinessNames;
 use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
 use engine::decode::{DecodeSettings, Decoder, FieldNames, UserPattern};
+use engine::detect::{self, Rules};
 use engine::event::Limits;
 use engine::model::{Contamination, OnlineSettings};
 use engine::redact::{Pattern, Redactor};
@@ -28,6 +32,9 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
     let kafka_given =
         written.values.get("KAFKA_BOOTSTRAP_SERVERS").is_some_and(|value| !value.text.is_empty());
     let in_use = kafka_given || inputs.contains(&Input::Kafka);
+    let model = reader.model()?;
+    let budget_per_day = model.alert_budget_per_day;
+    let sinks = reader.sinks()?;
     Some(Settings {
         kafka: KafkaSettings {
             client,
@@ -49,12 +56,12 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         decode: reader.decode()?,
         multiline: reader.multiline()?,
         redactor: reader.redactor()?,
-        model: reader.model()?,
+        model,
         output: reader.output()?,
-        sinks: reader.sinks()?,
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
-        learn: reader.learn()?,
+        learn: reader.learn(budget_per_day, &sinks)?,
+        sinks,
         shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
         stall_timeout: Duration::from_secs(reader.number("STALL_TIMEOUT_S", 10..=86_400)?),
         log: reader.log()?,
@@ -366,7 +373,7 @@ impl Reader<'_> {
         })
     }
 
-    fn learn(&mut self) -> Option<LearnSettings> {
+    fn learn(&mut self, budget_per_day: f64, sinks: &SinksSettings) -> Option<LearnSettings> {
         let on = self.switch("ONLINE_COUNTS")?;
         let online = OnlineSettings {
             step: self.number("ONLINE_STEP_LINES", 1..=1_000_000)?,
@@ -375,9 +382,66 @@ impl Reader<'_> {
         };
         Some(LearnSettings {
             online: on.then_some(online),
+            watch: self.watch(budget_per_day, sinks)?,
             interval: self.millis("SNAPSHOT_INTERVAL_MS", 100..=600_000)?,
             topic: self.topic("STATE_TOPIC"),
         })
+    }
+
+    fn watch(&mut self, budget_per_day: f64, sinks: &SinksSettings) -> Option<Option<Arc<WatchSettings>>> {
+        let on = self.switch("DETECT")?;
+        let detectors = self.detectors();
+        let file = || self.written.file.clone().map_or(Place::Default, Place::File);
+        let rules = Rules::read(&self.written.rules).unwrap_or_else(|errors| {
+            for error in errors {
+                let (name, value) = ("rule".to_owned(), "[[rule]]".to_owned());
+                self.mistakes.push(Mistake { name, value, place: file(), why: error.to_string() });
+            }
+            Rules::default()
+        });
+        let alerts = AlertSettings {
+            resolve_after_s: self.number("ALERT_RESOLVE_AFTER_S", 10.0..=86_400.0)?,
+            group_wait_s: self.number("ALERT_GROUP_WAIT_S", 0.0..=3_600.0)?,
+            repeat_interval_s: self.number("ALERT_REPEAT_INTERVAL_S", 60.0..=2_592_000.0)?,
+            budget_per_day,
+            audiences: sinks.all.iter().map(|sink| sink.audience.clone()).collect(),
+        };
+        let settings =
+            WatchSettings { detectors, rules: Arc::new(rules), names: BusinessNames::default(), alerts };
+        Some(on.then(|| Arc::new(settings)))
+    }
+
+    /// The detectors' settings: the environment wins over the config file.
+    fn detectors(&mut self) -> detect::Settings {
+        let file = self.written.file.clone().map_or(Place::Default, Place::File);
+        let mut settings = detect::Settings::read(&self.written.detectors).unwrap_or_else(|errors| {
+            for error in errors {
+                let (name, place) = ("detect".to_owned(), file.clone());
+                let value = "[detect]".to_owned();
+                self.mistakes.push(Mistake { name, value, place, why: error.to_string() });
+            }
+            detect::Settings::default()
+        });
+        for (detector, name, value) in &self.written.detect_variables {
+            let text = value.text.trim();
+            let parsed = match (text.parse::<bool>(), text.parse::<f64>()) {
+                (Ok(switch), _) => Ok(detect::Value::Switch(switch)),
+                (_, Ok(number)) => Ok(detect::Value::Number(number)),
+                _ => Err("allowed: a number, `true` or `false`".to_owned()),
+            };
+            let set = parsed.and_then(|value| {
+                settings.set(None, detector, name, value).map_err(|error| error.to_string())
+            });
+            if let Err(why) = set {
+                self.mistakes.push(Mistake {
+                    name: format!("DETECT_{detector}_{name}").trim_end_matches('_').to_ascii_uppercase(),
+                    value: value.text.clone(),
+                    place: value.place.clone(),
+                    why,
+                });
+            }
+        }
+        settings
     }
 
     fn switch(&mut self, name: &'static str) -> Option<bool> {

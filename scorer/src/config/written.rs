@@ -9,6 +9,8 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
 
+use engine::detect::{self, Rule};
+
 use super::Mistake;
 use super::table::{self, Group, Setting};
 
@@ -52,6 +54,14 @@ pub struct Written {
     pub values: BTreeMap<&'static str, Value>,
     /// librdkafka properties, weakest place first.
     pub kafka: Vec<(String, Value)>,
+    /// Detectors' settings of the config file.
+    pub detectors: detect::Written,
+    /// Detectors' settings of the environment: detector, setting, value.
+    pub detect_variables: Vec<(String, String, Value)>,
+    /// Rules of the config file.
+    pub rules: Vec<Rule>,
+    /// The config file, where one was read.
+    pub file: Option<PathBuf>,
 }
 
 /// Which groups of settings a command takes as flags.
@@ -208,6 +218,8 @@ pub fn collect(
             } else {
                 secret.read(variable, value, &mut written, mistakes);
             }
+        } else if let Some((detector, name)) = detector_setting(&variable) {
+            written.detect_variables.push((detector, name, value));
         } else if let Some(property) = kafka::property_of_variable(&variable) {
             written.kafka.push((property, value));
         }
@@ -266,6 +278,18 @@ impl SecretInFile {
     }
 }
 
+/// The detector and its setting that a variable such as `DETECT_ERROR_BURST_MORE_THAN` names.
+fn detector_setting(variable: &str) -> Option<(String, String)> {
+    let rest = variable.strip_prefix("DETECT_")?.to_ascii_lowercase();
+    let named = detect::tables().filter_map(|(detector, _)| {
+        let name = rest.strip_prefix(detector)?.strip_prefix('_')?;
+        Some((detector.to_owned(), name.to_owned()))
+    });
+    // `volume` before what else begins with it.
+    let known = named.max_by_key(|(detector, _)| detector.len());
+    Some(known.unwrap_or_else(|| (rest, String::new())))
+}
+
 fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<Mistake>) {
     let place = Place::File(path.to_owned());
     let mut mistake = |name: &str, value: String, why: String| {
@@ -283,7 +307,31 @@ fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<
             return;
         }
     };
+    written.file = Some(path.to_owned());
     for (key, value) in table {
+        if key == "detect" {
+            match value.clone().try_into() {
+                Ok(detectors) => written.detectors = detectors,
+                Err(error) => {
+                    let why = format!(
+                        "{}; allowed: [detect.NAME] and [detect.service.SERVICE.NAME], see docs/detectors.md",
+                        error.message()
+                    );
+                    mistake("detect", short(&value), why);
+                }
+            }
+            continue;
+        }
+        if key == "rule" {
+            match value.clone().try_into() {
+                Ok(rules) => written.rules = rules,
+                Err(error) => {
+                    let why = format!("{}; allowed: [[rule]] as in docs/detectors.md", error.message());
+                    mistake("rule", short(&value), why);
+                }
+            }
+            continue;
+        }
         if key == "kafka" {
             match value {
                 toml::Value::Table(properties) => {

@@ -10,6 +10,7 @@ use simulator::{Params, SimLine, Simulator};
 use crate::record::{Batch, Body, Origin, Record};
 use crate::run::App;
 use crate::source::{self, Running};
+use crate::state;
 
 /// Longest sleep between two looks at the clock.
 const LOOK: Duration = Duration::from_millis(20);
@@ -103,6 +104,8 @@ impl Stream {
         let (open, all_done) = mpsc::channel::<()>();
         // The simulated clock starts where training ended, not where the process did.
         let offset = now().as_micros() - self.simulator.params().start.as_micros();
+        let stream = state::Stream::input(NAME);
+        app.keeper.open_unplaced(&stream)?;
         while !app.stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
             let records = self.due(offset);
             if records.is_empty() {
@@ -111,7 +114,7 @@ impl Stream {
             }
             let open = open.clone();
             let ack = Box::new(move |_| drop(open));
-            let batch = Batch { records: records.into_iter().collect(), cuts: Vec::new(), ack };
+            let batch = Batch { records: records.into_iter().collect(), cuts: app.keeper.unplaced(&stream), ack };
             if app.intake.blocking_send(batch).is_err() {
                 return Ok(());
             }

@@ -1,4 +1,4 @@
-//! Anomalies and dead letters as JSON lines, appended to files and synced before they count as delivered.
+//! Anomalies, records of alerts and dead letters as JSON lines, appended to files and synced before they count as delivered.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -9,8 +9,11 @@ use anyhow::Context as _;
 use super::{Kind, Outgoing, Sink, Undelivered};
 use crate::config::Settings;
 
+const KINDS: [Kind; 3] = [Kind::Anomaly, Kind::Alert, Kind::DeadLetter];
+
 struct FileSink {
     anomalies: Option<JsonLines>,
+    alerts: Option<JsonLines>,
     dead_letters: Option<JsonLines>,
 }
 
@@ -26,17 +29,19 @@ pub fn make(settings: &Settings) -> anyhow::Result<Option<Box<dyn Sink>>> {
         None => Ok(None),
     };
     let anomalies = open("ANOMALY_FILE", &settings.output.anomaly_file)?;
+    let alerts = open("ALERT_FILE", &settings.output.alert_file)?;
     let dead_letters = open("DEAD_LETTER_FILE", &settings.output.dead_letter_file)?;
-    if anomalies.is_none() && dead_letters.is_none() {
+    if anomalies.is_none() && alerts.is_none() && dead_letters.is_none() {
         return Ok(None);
     }
-    Ok(Some(Box::new(FileSink { anomalies, dead_letters })))
+    Ok(Some(Box::new(FileSink { anomalies, alerts, dead_letters })))
 }
 
 impl FileSink {
     fn lines(&mut self, kind: Kind) -> Option<&mut JsonLines> {
         match kind {
             Kind::Anomaly => self.anomalies.as_mut(),
+            Kind::Alert => self.alerts.as_mut(),
             Kind::DeadLetter => self.dead_letters.as_mut(),
         }
     }
@@ -50,20 +55,22 @@ impl Sink for FileSink {
     fn takes(&self, kind: Kind) -> bool {
         match kind {
             Kind::Anomaly => self.anomalies.is_some(),
+            Kind::Alert => self.alerts.is_some(),
             Kind::DeadLetter => self.dead_letters.is_some(),
         }
     }
 
     fn deliver(&mut self, records: &[&Outgoing], _give_up: &dyn Fn() -> bool) -> Result<(), Undelivered> {
-        for kind in [Kind::Anomaly, Kind::DeadLetter] {
+        for (place, kind) in KINDS.into_iter().enumerate() {
             let of_kind = || records.iter().enumerate().filter(|(_, record)| record.kind == kind);
             let Some(lines) = self.lines(kind) else { continue };
             if let Err(error) = lines.append(of_kind().map(|(_, record)| record.json.as_slice())) {
-                // The kind that comes second was not tried.
+                // The kinds that come after it were not tried.
+                let left = KINDS.get(place..).unwrap_or_default();
                 let indices = records
                     .iter()
                     .enumerate()
-                    .filter(|(_, record)| record.kind == kind || kind == Kind::Anomaly)
+                    .filter(|(_, record)| left.contains(&record.kind))
                     .map(|(index, _)| index)
                     .collect();
                 let why = format!("{} cannot be written: {error}", lines.path.display());

@@ -1,4 +1,4 @@
-//! Anomalies and dead letters to their Kafka topics, with `acks=all` and idempotence. Never creates a topic itself.
+//! Anomalies, records of alerts and dead letters to their Kafka topics, with `acks=all` and idempotence. Never creates a topic itself.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,12 @@ const TELL_AFTER: Duration = Duration::from_secs(10);
 
 struct KafkaSink {
     producer: Producer,
+    topics: Topics,
+}
+
+struct Topics {
     anomalies: Option<String>,
+    alerts: Option<String>,
     dead_letters: Option<String>,
 }
 
@@ -23,19 +28,21 @@ struct KafkaSink {
 /// librdkafka refuses the configuration.
 pub fn make(settings: &Settings) -> anyhow::Result<Option<Box<dyn Sink>>> {
     let anomalies = settings.output.anomaly_topic.clone();
+    let alerts = settings.output.alert_topic.clone();
     let dead_letters = settings.output.dead_letter_topic.clone();
-    if !settings.kafka.in_use || (anomalies.is_none() && dead_letters.is_none()) {
+    if !settings.kafka.in_use || (anomalies.is_none() && alerts.is_none() && dead_letters.is_none()) {
         return Ok(None);
     }
     let producer = Producer::new(&settings.kafka.client)
         .context("the Kafka producer cannot be made from the settings")?;
-    Ok(Some(Box::new(KafkaSink { producer, anomalies, dead_letters })))
+    Ok(Some(Box::new(KafkaSink { producer, topics: Topics { anomalies, alerts, dead_letters } })))
 }
 
-impl KafkaSink {
-    fn topic(&self, kind: Kind) -> Option<&str> {
+impl Topics {
+    fn of(&self, kind: Kind) -> Option<&str> {
         match kind {
             Kind::Anomaly => self.anomalies.as_deref(),
+            Kind::Alert => self.alerts.as_deref(),
             Kind::DeadLetter => self.dead_letters.as_deref(),
         }
     }
@@ -47,25 +54,21 @@ impl Sink for KafkaSink {
     }
 
     fn takes(&self, kind: Kind) -> bool {
-        self.topic(kind).is_some()
+        self.topics.of(kind).is_some()
     }
 
     fn deliver(&mut self, records: &[&Outgoing], give_up: &dyn Fn() -> bool) -> Result<(), Undelivered> {
-        let anomalies = self.anomalies.as_deref().unwrap_or_default();
-        let dead_letters = self.dead_letters.as_deref().unwrap_or_default();
+        let Self { producer, topics } = self;
         let batch: Vec<Message<'_>> = records
             .iter()
             .map(|record| Message {
-                topic: match record.kind {
-                    Kind::Anomaly => anomalies,
-                    Kind::DeadLetter => dead_letters,
-                },
+                topic: topics.of(record.kind).unwrap_or_default(),
                 key: record.key.as_bytes(),
                 payload: &record.json,
             })
             .collect();
         let waiting = Waiting::new(records.len());
-        self.producer
+        producer
             .deliver(&batch, &|| {
                 waiting.tell();
                 give_up()

@@ -17,6 +17,8 @@ use crate::metrics::{Health, Metrics};
 pub enum Kind {
     /// A finding.
     Anomaly,
+    /// A record of an alert.
+    Alert,
     /// A record that could not be read.
     DeadLetter,
 }

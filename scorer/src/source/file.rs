@@ -60,6 +60,7 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
         tails: Vec::new(),
         refused: HashSet::new(),
         first_look: true,
+        caught_up: false,
         saved_at: Instant::now(),
     };
     app.health.not_ready(&name, "not yet opened");
@@ -78,6 +79,7 @@ fn open_stream(app: &App, stream: &Stream, positions: &Shared<Arc<str>>) -> Resu
             positions.durable(&key, generation, end);
         }
     });
+    app.keeper.caught_up(stream, false);
     let opened = app.keeper.open(stream, 0, on_durable, &|_| Ok(()), &|| app.stop.is_cancelled())?;
     Ok(opened.places)
 }
@@ -138,6 +140,8 @@ struct Follower {
     /// Paths that could not be opened and were told of.
     refused: HashSet<PathBuf>,
     first_look: bool,
+    /// Whether every file was read to its end at the last look.
+    caught_up: bool,
     saved_at: Instant,
 }
 
@@ -151,6 +155,11 @@ impl Follower {
             }
             let Ok(moved) = self.round() else { break };
             self.save();
+            let caught_up = !moved && !self.assembly.is_blocked() && !self.tails.is_empty();
+            if caught_up != self.caught_up {
+                self.caught_up = caught_up;
+                self.app.keeper.caught_up(&self.stream, caught_up);
+            }
             if !moved {
                 let wait = self.assembly.wait(Instant::now(), self.app.settings.file.poll);
                 std::thread::sleep(wait.min(LOOK.max(Duration::from_millis(1))));

@@ -1,7 +1,10 @@
 //! Everything that one stream has learnt. Adding a component that learns: a field, and a line in each method.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use engine::alert::{Watch, WatchSettings};
+use engine::detect::Thresholds;
 use engine::event::LogEvent;
 use engine::learnt::Learnt;
 use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
@@ -13,6 +16,8 @@ use super::snapshot::{Part, Snapshot};
 pub struct LearnSettings {
     /// Online counts; `None` is off.
     pub online: Option<OnlineSettings>,
+    /// Detectors and alerts; `None` is off.
+    pub watch: Option<Arc<WatchSettings>>,
     /// How often what was learnt is written.
     pub interval: Duration,
     /// The compacted topic that keeps what was learnt of Kafka's partitions.
@@ -22,8 +27,17 @@ pub struct LearnSettings {
 impl LearnSettings {
     /// Whether anything learns.
     pub fn is_on(&self) -> bool {
-        self.online.is_some()
+        self.online.is_some() || self.watch.is_some()
     }
+}
+
+/// What of the model in use matters to what is learnt.
+#[derive(Clone, Copy, Debug)]
+pub struct InUse<'m> {
+    /// Its digest.
+    pub digest: &'m str,
+    /// The scores that the settings derive from it.
+    pub thresholds: Thresholds,
 }
 
 /// What one stream has learnt, under one model.
@@ -31,14 +45,17 @@ impl LearnSettings {
 pub struct Learned {
     settings: LearnSettings,
     model: String,
+    thresholds: Option<Thresholds>,
     online: Option<OnlineCounts>,
+    watch: Option<Box<Watch>>,
 }
 
 impl Learned {
     /// Nothing yet.
     pub fn new(settings: &LearnSettings) -> Self {
         let online = settings.online.map(OnlineCounts::new);
-        Self { settings: settings.clone(), model: String::new(), online }
+        let watch = settings.watch.as_ref().map(|watch| Box::new(Watch::new(watch)));
+        Self { settings: settings.clone(), model: String::new(), thresholds: None, online, watch }
     }
 
     /// Digest of the model that it was learnt under.
@@ -48,7 +65,13 @@ impl Learned {
 
     /// What is scored from now on is scored by this model. Another model than before was trained anew, and what was
     /// counted since the old one's training is not what is new to it.
-    pub fn use_model(&mut self, digest: &str) {
+    pub fn use_model(&mut self, InUse { digest, thresholds }: InUse<'_>) {
+        if self.thresholds != Some(thresholds) {
+            self.thresholds = Some(thresholds);
+            if let Some(watch) = &mut self.watch {
+                watch.set_thresholds(thresholds);
+            }
+        }
         if self.model != digest {
             if !self.model.is_empty() && self.online.is_some() {
                 tracing::info!("another model is in use: words and patterns are counted anew");
@@ -81,16 +104,24 @@ impl Learned {
         }
     }
 
+    /// The detectors and alerts, where they are on.
+    pub fn watch(&mut self) -> Option<&mut Watch> {
+        self.watch.as_deref_mut()
+    }
+
     /// The components as a snapshot holds them.
     pub fn parts(&self) -> Vec<Part> {
-        self.online.iter().map(|online| Part::of(online)).collect()
+        let online = self.online.iter().map(|online| online as &dyn Learnt);
+        let watch = self.watch.iter().map(|watch| &**watch as &dyn Learnt);
+        online.chain(watch).map(Part::of).collect()
     }
 
     /// Takes over what a snapshot holds; a component that it holds nothing usable of begins anew, and that is told.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         snapshot.model.clone_into(&mut self.model);
-        let components = self.online.iter_mut().map(|online| online as &mut dyn Learnt);
-        for component in components {
+        let online = self.online.iter_mut().map(|online| online as &mut dyn Learnt);
+        let watch = self.watch.iter_mut().map(|watch| &mut **watch as &mut dyn Learnt);
+        for component in online.chain(watch) {
             let why = match snapshot.restore(component) {
                 Ok(true) => continue,
                 Ok(false) => "the snapshot holds nothing of it, or of another version".to_owned(),

@@ -13,13 +13,14 @@ mod snapshot;
 mod store;
 mod topic;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-pub use learned::{LearnSettings, Learned};
+pub use learned::{InUse, LearnSettings, Learned};
 use snapshot::Snapshot;
 pub use snapshot::{Place, Places};
 use store::{Folder, Packed, Store};
@@ -155,6 +156,9 @@ impl Open {
 struct Inner {
     settings: LearnSettings,
     open: Mutex<Vec<Open>>,
+    /// Whether a source reads as fast as lines come: then silence is the services' own. Not among the open streams,
+    /// which are held while a batch is scored.
+    caught_up: Mutex<BTreeMap<Stream, bool>>,
     topic: Option<Mutex<Box<dyn Store>>>,
     folder: Option<Mutex<Box<dyn Store>>>,
     metrics: Metrics,
@@ -207,6 +211,7 @@ impl Keeper {
         let inner = Arc::new(Inner {
             settings,
             open: Mutex::default(),
+            caught_up: Mutex::default(),
             topic: topic.map(Mutex::new),
             folder: folder.map(Mutex::new),
             metrics: metrics.clone(),
@@ -298,8 +303,16 @@ impl Keeper {
     /// # Errors
     /// Its snapshots cannot be read.
     pub fn open_pushed(&self) -> Result<(), String> {
+        self.open_unplaced(&Stream::input(PUSHED))
+    }
+
+    /// Begins a stream that has no position.
+    ///
+    /// # Errors
+    /// Its snapshots cannot be read.
+    pub fn open_unplaced(&self, stream: &Stream) -> Result<(), String> {
         let nothing: OnDurable = Arc::new(|_, _| {});
-        self.open(&Stream::input(PUSHED), 0, nothing, &|_| Ok(()), &|| false).map(drop)
+        self.open(stream, 0, nothing, &|_| Ok(()), &|| false).map(drop)
     }
 
     /// As [`Keeper::flush`], for what peers pushed.
@@ -309,8 +322,13 @@ impl Keeper {
 
     /// The cuts of a batch that a peer pushed.
     pub fn pushed(&self) -> Vec<Cut> {
+        self.unplaced(&Stream::input(PUSHED))
+    }
+
+    /// The cuts of a batch of a stream that has no position.
+    pub fn unplaced(&self, stream: &Stream) -> Vec<Cut> {
         let cut = || Cut {
-            stream: Stream::input(PUSHED),
+            stream: stream.clone(),
             generation: 0,
             member: "".into(),
             place: Place::default(),
@@ -331,6 +349,7 @@ impl Keeper {
     pub fn close(&self, stream: &Stream) {
         let Some(inner) = &self.0 else { return };
         inner.open().retain(|open| open.stream != *stream);
+        inner.caught_up().remove(stream);
         let label = StreamLabel { stream: stream.to_string() };
         inner.metrics.state_snapshot_bytes.remove(&label);
         inner.metrics.state_snapshot_age_seconds.remove(&label);
@@ -352,9 +371,33 @@ impl Keeper {
         }
     }
 
-    /// For a batch that is scored under the model of this digest; nothing else changes its streams until it is
-    /// finished.
-    pub fn begin<'a>(&'a self, cuts: &'a [Cut], model: &str) -> Learning<'a> {
+    /// A source tells whether it reads as fast as lines come.
+    pub fn caught_up(&self, stream: &Stream, caught_up: bool) {
+        if let Some(inner) = &self.0 {
+            inner.caught_up().insert(stream.clone(), caught_up);
+        }
+    }
+
+    /// The clock moves on for every stream. `each` says whether anything followed from that for a stream; returns
+    /// what acknowledges it, where anything did.
+    pub fn tick(&self, model: InUse<'_>, each: &mut dyn FnMut(&mut Learned, bool) -> bool) -> Option<Ack> {
+        let inner = self.0.as_ref()?;
+        let mut ticked: Vec<(Stream, u64)> = Vec::new();
+        let caught_up = inner.caught_up().clone();
+        for open in inner.open().iter_mut() {
+            open.learned.use_model(model);
+            // What comes at its own pace is never behind; the others tell.
+            let at_ease = matches!(open.stream, Stream::Input(_));
+            if each(&mut open.learned, caught_up.get(&open.stream).copied().unwrap_or(at_ease)) {
+                open.scored += 1;
+                ticked.push((open.stream.clone(), open.generation));
+            }
+        }
+        (!ticked.is_empty()).then(|| delivered(inner, ticked, Box::new(|_| {})))
+    }
+
+    /// For a batch that is scored under this model; nothing else changes its streams until it is finished.
+    pub fn begin<'a>(&'a self, cuts: &'a [Cut], model: InUse<'_>) -> Learning<'a> {
         let Some(inner) = self.0.as_ref().filter(|_| !cuts.is_empty()) else { return Learning(None) };
         let mut open = inner.open();
         let places = cuts
@@ -426,21 +469,30 @@ impl Learning<'_> {
             }
         }
         drop(open);
-        let inner = Arc::clone(inner);
-        Box::new(move |outcome| {
-            for open in inner.open().iter_mut() {
-                if scored.iter().any(|(stream, at)| *stream == open.stream && *at == open.generation) {
-                    open.delivered += 1;
-                }
-            }
-            ack(outcome);
-        })
+        delivered(inner, scored, ack)
     }
+}
+
+/// What follows from a batch or a tick of these streams is delivered: then `ack` is called.
+fn delivered(inner: &Arc<Inner>, streams: Vec<(Stream, u64)>, ack: Ack) -> Ack {
+    let inner = Arc::clone(inner);
+    Box::new(move |outcome| {
+        for open in inner.open().iter_mut() {
+            if streams.iter().any(|(stream, at)| *stream == open.stream && *at == open.generation) {
+                open.delivered += 1;
+            }
+        }
+        ack(outcome);
+    })
 }
 
 impl Inner {
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn caught_up(&self) -> MutexGuard<'_, BTreeMap<Stream, bool>> {
+        self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn store(&self, stream: &Stream) -> Option<&Mutex<Box<dyn Store>>> {

@@ -1,8 +1,8 @@
 //! A position is durable only with its snapshot, and a snapshot only after what was produced before it.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use engine::detect::Thresholds;
 use engine::model::OnlineSettings;
 
 use super::*;
@@ -40,6 +40,8 @@ impl Store for Memory {
     }
 }
 
+const IN_USE: InUse<'_> = InUse { digest: "model", thresholds: Thresholds { odd: 0.5, warning: 0.9 } };
+
 struct Rig {
     keeper: Keeper,
     store: Memory,
@@ -53,6 +55,7 @@ impl Rig {
     fn new(store: Memory) -> Self {
         let settings = LearnSettings {
             online: Some(OnlineSettings::default()),
+            watch: None,
             interval: Duration::from_secs(86_400),
             topic: None,
         };
@@ -73,7 +76,7 @@ impl Rig {
     /// Scores a batch; what comes back says that it is delivered.
     fn score(&self, generation: u64, end: u64) -> Ack {
         let cuts = [cut(generation, end)];
-        self.keeper.begin(&cuts, "model").finish(Box::new(|_| {}))
+        self.keeper.begin(&cuts, IN_USE).finish(Box::new(|_| {}))
     }
 
     fn flush(&self) -> bool {
@@ -145,7 +148,7 @@ fn a_batch_of_a_stream_that_was_given_away_is_skipped_and_changes_nothing() {
     rig.open(2);
     late(Outcome::default());
     let cuts = [cut(1, 20)];
-    let mut learning = rig.keeper.begin(&cuts, "model");
+    let mut learning = rig.keeper.begin(&cuts, IN_USE);
     assert!(matches!(learning.of(None), Scoring::Skip));
     learning.finish(Box::new(|_| {}))(Outcome::default());
     assert!(rig.flush());

@@ -5,7 +5,7 @@ use engine::model::Scratch;
 use serde_json::{Value, json};
 use testkit::python::Venv;
 
-use crate::rig::{Scorer, json_lines, model};
+use crate::rig::{Scorer, json_lines, model, odd_lines};
 
 const ODD: &str = r#"{"timestamp":"2026-01-02T03:04:05Z","level":"ERROR","service":"billing","message":"vault sealed: quorum lost"}"#;
 
@@ -64,7 +64,7 @@ fn logs_of_opentelemetrys_exporter_are_scored_and_the_odd_one_is_found() {
     assert_eq!(printed.trim(), "3 SUCCESS");
 
     // The export was answered, so all that follows from it is on disk.
-    let found = json_lines(&anomalies);
+    let found = odd_lines(json_lines(&anomalies));
     let messages: Vec<&str> = found.iter().map(|it| it["message"].as_str().unwrap()).collect();
     assert_eq!(messages, bodies);
     for anomaly in &found {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::rig::{Scorer, assert_anomalies, expected, json_lines, lines};
+use crate::rig::{Scorer, assert_anomalies, expected, json_lines, lines, odd_lines};
 
 fn append(path: &Path, lines: &[String]) {
     let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
@@ -61,7 +61,7 @@ impl Setup {
     }
 
     fn anomalies(&self) -> Vec<Value> {
-        json_lines(Path::new(&self.path("out.jsonl")))
+        odd_lines(json_lines(Path::new(&self.path("out.jsonl"))))
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::Value;
 use testkit::kafka::{Broker, NewRecord};
 
-use crate::rig::{Scorer, assert_anomalies, expected_online, json_lines, lines};
+use crate::rig::{Scorer, assert_anomalies, expected_online, json_lines, lines, odd_lines};
 
 /// Lines of a service after which counts take effect: few, so that the tests' lines make many steps.
 const STEP: u32 = 50;
@@ -52,7 +52,7 @@ impl Following {
     }
 
     fn anomalies(&self) -> Vec<Value> {
-        json_lines(Path::new(&self.path("out.jsonl")))
+        odd_lines(json_lines(Path::new(&self.path("out.jsonl"))))
     }
 
     fn place(&self, source: &Value) -> usize {

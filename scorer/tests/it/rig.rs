@@ -263,6 +263,11 @@ pub fn json_lines(path: &Path) -> Vec<Value> {
         .collect()
 }
 
+/// The odd lines among findings: what detectors find beside them has tests of its own.
+pub fn odd_lines(found: Vec<Value>) -> Vec<Value> {
+    found.into_iter().filter(|one| one["detector"] == "odd_line").collect()
+}
+
 /// Asserts that odd lines are exactly the expected ones, by place and score, and that each has one id however
 /// often it came. `place` tells where in the input an anomaly's source points.
 pub fn assert_anomalies(found: &[Value], expected: &Expected, place: impl Fn(&Value) -> usize) {

@@ -9,12 +9,13 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use engine::decode::RejectReason;
 use futures_util::StreamExt;
+use notify::AlertRecord;
 use serde::{Deserialize, Serialize};
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::Shared;
-use crate::anomaly::{AnomalyRecord, ODD_LINE};
+use crate::anomaly::{Feed, ODD_LINE};
 use crate::metrics::{DetectorLabel, ReasonLabel};
 
 /// Most anomalies of one answer: what the feed keeps.
@@ -74,7 +75,7 @@ pub async fn status(State(shared): State<Shared>) -> Json<Status> {
         let label = ReasonLabel { reason: reason.as_str().to_owned() };
         app.metrics.lines_rejected.get(&label).map_or(0, |counter| counter.get())
     };
-    let anomalies = app.metrics.anomalies.get(&DetectorLabel { detector: ODD_LINE });
+    let anomalies = app.metrics.anomalies.get(&DetectorLabel::of(ODD_LINE));
     let counts = Counts {
         lines_scored: app.metrics.lines_scored.get(),
         lines_rejected: RejectReason::ALL.iter().map(rejected).sum(),
@@ -100,6 +101,15 @@ pub struct Page {
 
 /// The newest anomalies, newest first.
 pub async fn anomalies(State(shared): State<Shared>, page: Query<Page>) -> Response {
+    newest("anomalies", &shared.app.feed, &page)
+}
+
+/// The newest records of alerts, newest first.
+pub async fn alerts(State(shared): State<Shared>, page: Query<Page>) -> Response {
+    newest("alerts", &shared.app.alerts, &page)
+}
+
+fn newest<T: Serialize>(name: &str, feed: &Feed<T>, page: &Page) -> Response {
     let limit = match page.limit.as_deref().map(|limit| (limit, limit.parse::<usize>())) {
         None => 100,
         Some((_, Ok(limit))) if (1..=MOST).contains(&limit) => limit,
@@ -108,32 +118,40 @@ pub async fn anomalies(State(shared): State<Shared>, page: Query<Page>) -> Respo
             return (StatusCode::BAD_REQUEST, why).into_response();
         }
     };
-    let anomalies: Vec<Arc<AnomalyRecord>> = shared.app.feed.recent().into_iter().rev().take(limit).collect();
-    let records: Vec<&AnomalyRecord> = anomalies.iter().map(Arc::as_ref).collect();
-    Json(serde_json::json!({ "anomalies": records })).into_response()
+    let recent = feed.recent();
+    let records: Vec<&T> = recent.iter().rev().take(limit).map(Arc::as_ref).collect();
+    Json(serde_json::json!({ name: records })).into_response()
 }
 
 /// Anomalies from now on as server-sent events: `anomaly` with a record; `missed` with a number where the client
 /// was too slow; `end` when the scorer stops.
-pub async fn stream(State(shared): State<Shared>) -> Response {
+pub async fn anomaly_stream(State(shared): State<Shared>) -> Response {
+    stream(&shared, "anomaly", &shared.app.feed, |record| record.id.to_string())
+}
+
+/// Records of alerts from now on, as [`anomaly_stream`], each an `alert`.
+pub async fn alert_stream(State(shared): State<Shared>) -> Response {
+    stream(&shared, "alert", &shared.app.alerts, AlertRecord::delivery_id)
+}
+
+fn stream<T>(shared: &Shared, name: &'static str, feed: &Feed<T>, id: fn(&T) -> String) -> Response
+where
+    T: Serialize + Send + Sync + 'static,
+{
     let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
         let why = "too many event streams are open; close some and come again\n";
         return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     };
     let stop = shared.app.stop.clone().cancelled_owned();
-    let events = BroadcastStream::new(shared.app.feed.subscribe()).take_until(stop).map(move |item| {
+    let events = BroadcastStream::new(feed.subscribe()).take_until(stop).map(move |item| {
         let _held_while_open = &place;
-        event(item)
+        match item {
+            Ok(record) => Event::default().event(name).id(id(&record)).json_data(record.as_ref()),
+            Err(BroadcastStreamRecvError::Lagged(missed)) => {
+                Ok(Event::default().event("missed").data(missed.to_string()))
+            }
+        }
     });
     let end = futures_util::stream::iter([Ok(Event::default().event("end").data("the scorer stops"))]);
     Sse::new(events.chain(end)).keep_alive(KeepAlive::default()).into_response()
-}
-
-fn event(item: Result<Arc<AnomalyRecord>, BroadcastStreamRecvError>) -> Result<Event, axum::Error> {
-    match item {
-        Ok(record) => Event::default().event("anomaly").id(record.id.to_string()).json_data(record.as_ref()),
-        Err(BroadcastStreamRecvError::Lagged(missed)) => {
-            Ok(Event::default().event("missed").data(missed.to_string()))
-        }
-    }
 }

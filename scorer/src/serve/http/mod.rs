@@ -55,7 +55,9 @@ fn router(app: App) -> Router {
     let data = Router::new()
         .route("/api/v1/status", get(api::status))
         .route("/api/v1/anomalies", get(api::anomalies))
-        .route("/api/v1/anomalies/stream", get(api::stream))
+        .route("/api/v1/anomalies/stream", get(api::anomaly_stream))
+        .route("/api/v1/alerts", get(api::alerts))
+        .route("/api/v1/alerts/stream", get(api::alert_stream))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::data));
     let page = Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))

@@ -139,6 +139,7 @@ impl Running {
             metrics: Metrics::default(),
             health: Health::default(),
             feed: AnomalyFeed::default(),
+            alerts: crate::news::AlertFeed::default(),
             keeper: crate::state::Keeper::default(),
             intake,
             stop: CancellationToken::new(),

@@ -57,6 +57,8 @@ struct State {
     topic_missing: bool,
     /// Why the source cannot go on.
     failure: Option<String>,
+    /// Where the partitions ended at the last look.
+    ends: BTreeMap<Partition, i64>,
     /// What was told when; as short as librdkafka's list of errors.
     told: BTreeMap<String, Instant>,
 }
@@ -324,6 +326,11 @@ impl ClientContext for GroupContext {
                 let label = PartitionLabel { topic: topic.topic.clone(), partition: partition.partition };
                 self.metrics.consumer_lag_lines.get_or_create(&label).set(lag);
                 total += lag;
+                // Everything that was there at the last look is read.
+                let before = self.state().ends.insert(key.clone(), partition.hi_offset);
+                let read = partition.app_offset.max(delivered);
+                let caught_up = connected && in_group && before.is_some_and(|end| read >= end);
+                self.keeper.caught_up(&stream_of(&key), caught_up);
             }
         }
         self.watch.lag(total);

@@ -1,0 +1,109 @@
+//! What came out of detectors and alerts becomes records on their way out, counted, logged and shown.
+
+use std::sync::Arc;
+
+use engine::alert::{AlertChange, Cause, News, Watch};
+use engine::detect::{Anomaly, Counters};
+
+use crate::alert;
+use crate::anomaly::ODD_LINE;
+use crate::finding::FindingRecord;
+use crate::metrics::{AlertLabel, DetectorLabel, Metrics, ReasonLabel};
+use crate::sink::Outgoing;
+
+/// Records of alerts as they happen.
+pub type AlertFeed = crate::anomaly::Feed<notify::AlertRecord>;
+
+/// Tells what came out.
+#[derive(Clone, Debug)]
+pub struct Teller {
+    metrics: Metrics,
+    alerts: AlertFeed,
+    public_url: Option<String>,
+    counted: Counters,
+}
+
+impl Teller {
+    /// Counts into `metrics`, shows on `alerts`; `public_url` is where people reach the pages.
+    pub fn new(metrics: Metrics, alerts: AlertFeed, public_url: Option<String>) -> Self {
+        Self { metrics, alerts, public_url, counted: Counters::default() }
+    }
+
+    /// Makes records of everything in `news`, under the model of this digest, and empties it. Odd lines have their
+    /// record already.
+    pub fn tell(&self, news: &mut News, model: &str, out: &mut Vec<Outgoing>) {
+        for anomaly in news.anomalies.drain(..) {
+            if anomaly.detector != ODD_LINE {
+                self.finding(&anomaly, model, out);
+            }
+        }
+        for change in news.changes.drain(..) {
+            self.change(change, model, out);
+        }
+    }
+
+    fn finding(&self, anomaly: &Anomaly, model: &str, out: &mut Vec<Outgoing>) {
+        self.metrics.anomalies.get_or_create(&DetectorLabel::of(&anomaly.detector)).inc();
+        let record = FindingRecord::of(anomaly, model);
+        record.log();
+        match record.outgoing() {
+            Ok(outgoing) => out.push(outgoing),
+            Err(error) => {
+                tracing::error!(%error, id = %anomaly.id, "a finding could not be written as JSON");
+            }
+        }
+    }
+
+    fn change(&self, change: AlertChange, model: &str, out: &mut Vec<Outgoing>) {
+        if matches!(change.cause, Cause::Opened | Cause::Graver) {
+            let (detector, severity) = (change.alert.detector.clone(), change.alert.severity.as_str());
+            self.metrics.alerts.get_or_create(&AlertLabel { detector, severity }).inc();
+        }
+        if change.held_back && change.cause == Cause::Opened {
+            self.metrics.alerts_held_back.inc();
+        }
+        let record = alert::record_of(change, model, self.public_url.as_deref());
+        alert::log(&record);
+        match alert::outgoing(&record) {
+            Ok(outgoing) => out.push(outgoing),
+            Err(error) => {
+                tracing::error!(%error, id = record.id, "a record of an alert could not be written as JSON");
+            }
+        }
+        self.alerts.publish(Arc::new(record));
+    }
+
+    /// Counts what the detectors of all streams did not use.
+    pub fn count(&mut self, seen: &Seen) {
+        let Counters { late, future, beyond_cap } = seen.counters;
+        let before = std::mem::replace(&mut self.counted, seen.counters);
+        // A stream that was given away takes its counts along.
+        for (reason, now, before) in [
+            ("late", late, before.late),
+            ("future", future, before.future),
+            ("beyond_cap", beyond_cap, before.beyond_cap),
+        ] {
+            let label = ReasonLabel { reason: reason.to_owned() };
+            self.metrics.lines_not_detected.get_or_create(&label).inc_by(now.saturating_sub(before));
+        }
+        self.metrics.detected_services.set(i64::try_from(seen.services).unwrap_or(i64::MAX));
+    }
+}
+
+/// What the detectors of all streams hold at a tick.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    counters: Counters,
+    services: usize,
+}
+
+impl Seen {
+    /// Adds one stream's.
+    pub fn add(&mut self, watch: &Watch) {
+        let counters = watch.detectors().counters();
+        self.counters.late += counters.late;
+        self.counters.future += counters.future;
+        self.counters.beyond_cap += counters.beyond_cap;
+        self.services += watch.detectors().services();
+    }
+}

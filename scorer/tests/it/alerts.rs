@@ -1,0 +1,122 @@
+//! From lines to alerts: what a scorer that runs tells of bursts, silences and ends.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::rig::{Scorer, json_lines};
+
+/// Six ERROR lines of one service within one window of five seconds.
+pub fn burst() -> Vec<String> {
+    let line = |second: &str| {
+        json!({
+            "timestamp": format!("2026-03-02T12:00:{second}Z"),
+            "level": "ERROR",
+            "service": "billing_api",
+            "message": "Payment gateway did not answer",
+        })
+        .to_string()
+    };
+    ["10", "10", "10", "11", "12", "12"].map(line).to_vec()
+}
+
+struct Setup {
+    folder: tempfile::TempDir,
+    log: File,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let log = File::create(folder.path().join("app.log")).unwrap();
+        Self { folder, log }
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    fn start(&self, more: &[&str]) -> Scorer {
+        let input = format!("file:{}", self.path("app.log"));
+        let (alerts, state) = (self.path("alerts.jsonl"), self.path("state"));
+        let mut arguments = vec!["--input", &input, "--alert-file", &alerts, "--state-dir", &state];
+        arguments.extend(["--file-poll-ms", "20", "--batch-wait-ms", "20"]);
+        arguments.extend(more);
+        Scorer::start("alerts", &arguments)
+    }
+
+    fn append(&mut self, lines: &[String]) {
+        for line in lines {
+            writeln!(self.log, "{line}").unwrap();
+        }
+    }
+
+    fn alerts(&self) -> Vec<Value> {
+        json_lines(Path::new(&self.path("alerts.jsonl")))
+    }
+
+    fn of_bursts(&self) -> Vec<Value> {
+        self.alerts().into_iter().filter(|alert| alert["detector"] == "error_burst").collect()
+    }
+}
+
+#[test]
+fn six_errors_appended_to_a_file_are_one_alert_and_five_are_none() {
+    let mut setup = Setup::new();
+    let scorer = &mut setup.start(&[]);
+    setup.append(&burst()[..5]);
+    scorer.wait("five lines", |scorer| scorer.counted() == 5);
+    // The clock has gone on for the detectors after these lines.
+    let ticks = scorer.metric("isolog_detected_services");
+    scorer.wait("a tick", |scorer| ticks > 0.0 || scorer.metric("isolog_detected_services") > 0.0);
+    assert_eq!(setup.of_bursts(), [] as [Value; 0]);
+    setup.append(&burst()[5..]);
+    scorer.wait("the alert", |_| !setup.of_bursts().is_empty());
+    let alert = &setup.of_bursts()[0];
+    assert_eq!(alert["service"], "billing_api");
+    assert_eq!(alert["cause"], "opened");
+    assert_eq!(alert["severity"], "error");
+    assert_eq!(alert["evidence"][0]["source"]["kind"], "file");
+    assert!(alert["message"].as_str().unwrap().contains("6 lines"), "{alert}");
+}
+
+#[test]
+fn killed_after_the_sixth_line_the_alert_has_the_same_id() {
+    let mut setup = Setup::new();
+    let mut scorer = setup.start(&[]);
+    setup.append(&burst());
+    scorer.wait("the alert", |_| !setup.of_bursts().is_empty());
+    scorer.kill();
+    let mut scorer = setup.start(&["--snapshot-interval-ms", "100"]);
+    setup.append(&burst());
+    scorer.wait("the lines again", |_| setup.alerts().iter().any(|alert| alert["count"].as_u64() > Some(1)));
+    assert!(scorer.stop().0.success());
+    let ids: std::collections::BTreeSet<String> =
+        setup.of_bursts().iter().map(|alert| alert["id"].to_string()).collect();
+    assert_eq!(ids.len(), 1, "{:?}", setup.alerts());
+}
+
+#[test]
+fn a_rule_of_the_config_file_and_a_detector_that_is_off() {
+    let mut setup = Setup::new();
+    let config = setup.path("isolog.toml");
+    let rules = r#"
+        [detect.error_burst]
+        enabled = false
+        [[rule]]
+        name = "gateway"
+        filter = 'severity >= ERROR && message.contains("gateway")'
+        window_s = 5
+        more_than = 5
+    "#;
+    std::fs::write(&config, rules).unwrap();
+    let scorer = &mut setup.start(&["--config", &config]);
+    setup.append(&burst());
+    let of_rule = |alert: &Value| {
+        alert["parts"].as_array().unwrap().iter().any(|part| part["detector"] == "rule:gateway")
+    };
+    scorer.wait("the rule's alert", |_| setup.alerts().iter().any(of_rule));
+    assert_eq!(setup.of_bursts(), [] as [Value; 0]);
+}
