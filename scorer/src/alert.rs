@@ -5,7 +5,7 @@ use engine::alert::{AlertChange, Part};
 use engine::detect::Evidence;
 use engine::event::{EventTime, Level};
 use engine::terminal::on_one_line;
-use notify::{AlertRecord, EvidenceField, PartField, SCHEMA};
+use notify::{AlertRecord, EvidenceField, PartField, SCHEMA, Severity};
 
 use crate::anomaly::SourceField;
 use crate::sink::{Kind, Outgoing};
@@ -77,10 +77,12 @@ pub fn outgoing(record: &AlertRecord) -> serde_json::Result<Outgoing> {
     Ok(Outgoing { kind: Kind::Alert, key: record.id.clone(), json })
 }
 
-/// One structured line in the program's own log.
+/// One structured line in the program's own log: a warning where it is worth one.
 pub fn log(record: &AlertRecord) {
-    tracing::warn!(
-        target: "alert",
+    macro_rules! tell {
+        ($level:ident) => {
+            tracing::$level!(
+                target: "alert",
         id = record.id,
         revision = record.revision,
         cause = record.cause.as_str(),
@@ -94,5 +96,8 @@ pub fn log(record: &AlertRecord) {
         told = record.notify.join(","),
         held_back = record.held_back,
         message = on_one_line(&record.message),
-    );
+            )
+        };
+    }
+    if record.severity > Severity::Info && !record.is_resolved() { tell!(warn) } else { tell!(info) }
 }

@@ -163,11 +163,7 @@ impl Default for Metrics {
         );
         registry.register("lines_rejected", "Records that were not scored", metrics.lines_rejected.clone());
         registry.register("anomalies", "Findings", metrics.anomalies.clone());
-        registry.register(
-            "alerts",
-            "Alerts that were opened or got graver",
-            metrics.alerts.clone(),
-        );
+        registry.register("alerts", "Alerts that were opened or got graver", metrics.alerts.clone());
         registry.register(
             "alerts_held_back",
             "Alerts that the daily budget held back",

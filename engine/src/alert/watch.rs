@@ -203,7 +203,8 @@ mod tests {
                 tick(&mut watch, noon + second, &mut news);
             }
             let bursts = |name: &&AlertChange| name.alert.detector == "error_burst";
-            let told: Vec<&AlertChange> = news.changes.iter().filter(|told| !told.notify.is_empty()).collect();
+            let told: Vec<&AlertChange> =
+                news.changes.iter().filter(|told| !told.notify.is_empty()).collect();
             assert_eq!(told.iter().copied().filter(bursts).count(), alerts, "{lines} lines: {told:?}");
             assert_eq!(told.len(), alerts);
         }

@@ -114,7 +114,8 @@ impl Stream {
             }
             let open = open.clone();
             let ack = Box::new(move |_| drop(open));
-            let batch = Batch { records: records.into_iter().collect(), cuts: app.keeper.unplaced(&stream), ack };
+            let batch =
+                Batch { records: records.into_iter().collect(), cuts: app.keeper.unplaced(&stream), ack };
             if app.intake.blocking_send(batch).is_err() {
                 return Ok(());
             }

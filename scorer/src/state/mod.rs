@@ -327,12 +327,8 @@ impl Keeper {
 
     /// The cuts of a batch of a stream that has no position.
     pub fn unplaced(&self, stream: &Stream) -> Vec<Cut> {
-        let cut = || Cut {
-            stream: stream.clone(),
-            generation: 0,
-            member: "".into(),
-            place: Place::default(),
-        };
+        let cut =
+            || Cut { stream: stream.clone(), generation: 0, member: "".into(), place: Place::default() };
         self.0.iter().map(|_| cut()).collect()
     }
 

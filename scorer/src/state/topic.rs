@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use ::kafka::rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use ::kafka::rdkafka::client::DefaultClientContext;
-use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer};
+use ::kafka::rdkafka::client::{ClientContext, DefaultClientContext};
+use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use ::kafka::rdkafka::error::KafkaError;
 use ::kafka::rdkafka::message::Message as _;
 use ::kafka::rdkafka::types::RDKafkaErrorCode;
@@ -33,6 +33,19 @@ const TOPIC_SETTINGS: [(&str, &str); 4] = [
     ("min.cleanable.dirty.ratio", "0.1"),
 ];
 
+/// Ends of partitions are what is read for: no error to tell of, as the default would.
+struct Quiet;
+
+impl ClientContext for Quiet {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            tracing::warn!(%error, "reading what was learnt: {reason}");
+        }
+    }
+}
+
+impl ConsumerContext for Quiet {}
+
 /// The topic.
 pub struct Topic {
     client: ClientSettings,
@@ -56,7 +69,7 @@ impl Topic {
     }
 
     /// Makes the topic where it is missing.
-    fn make(&mut self, consumer: &BaseConsumer) -> Result<(), String> {
+    fn make(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<(), String> {
         if self.is_there {
             return Ok(());
         }
@@ -100,7 +113,7 @@ impl Topic {
     }
 
     /// Every partition of the topic that holds anything, from its beginning.
-    fn beginnings(&self, consumer: &BaseConsumer) -> Result<TopicPartitionList, String> {
+    fn beginnings(&self, consumer: &BaseConsumer<Quiet>) -> Result<TopicPartitionList, String> {
         let metadata = consumer.fetch_metadata(Some(&self.name), CALL).map_err(|error| explain(&error))?;
         let mut list = TopicPartitionList::new();
         let topic = metadata.topics().iter().find(|topic| topic.name() == self.name);
@@ -127,7 +140,8 @@ impl Topic {
         config.set("enable.partition.eof", "true").set("log_level", "0");
         // Its own name among the clients of the group; it only reads, and never joins.
         config.set("client.id", "isolog-state");
-        let consumer: BaseConsumer = config.create().map_err(|error| explain(&error))?;
+        let consumer: BaseConsumer<Quiet> =
+            config.create_with_context(Quiet).map_err(|error| explain(&error))?;
         self.make(&consumer)?;
         let deadline = Instant::now() + READ;
         let list = loop {

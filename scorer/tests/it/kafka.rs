@@ -41,6 +41,9 @@ impl<'a> Topics<'a> {
             // A killed scorer's partitions are given away after this long.
             "--kafka-property",
             "session.timeout.ms=6000",
+            // Positions are committed with the snapshots.
+            "--snapshot-interval-ms",
+            "100",
         ];
         arguments.extend(more);
         Scorer::start("kafka", &arguments)
