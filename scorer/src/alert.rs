@@ -14,7 +14,7 @@ use crate::sink::{Kind, Outgoing};
 pub fn record_of(change: AlertChange, model: &str, public_url: Option<&str>) -> AlertRecord {
     let AlertChange { cause, alert, notify, held_back } = change;
     let id = alert.id.to_string();
-    let source = alert.evidence.first().map(|line| source_of(line));
+    let source = alert.evidence.first().map(source_of);
     AlertRecord {
         schema: SCHEMA,
         link: public_url.map(|url| format!("{url}/alerts/{id}")),
