@@ -2,6 +2,7 @@
 
 mod alert;
 mod anomaly;
+mod backtest;
 mod check;
 mod config;
 mod demo;
@@ -20,6 +21,7 @@ mod serve;
 mod sink;
 mod source;
 mod state;
+mod test_rules;
 mod test_sink;
 
 use std::process::ExitCode;
@@ -52,6 +54,10 @@ enum Command {
     Health(health::HealthArgs),
     /// Shows it all in one process without Kafka: trains, simulates, scores
     Demo(demo::DemoArgs),
+    /// Says which alerts would have fired over recorded logs
+    Backtest(backtest::BacktestArgs),
+    /// Runs unit tests of rules and detectors on sample lines
+    TestRules(test_rules::TestRulesArgs),
     /// Sends a marked test alert to a sink and says what it answered
     TestSink(test_sink::TestSinkArgs),
     /// Prints every setting as a Markdown table
@@ -71,6 +77,8 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Health(args) => health::run(args),
         Command::Demo(args) => demo::run(args),
+        Command::Backtest(args) => backtest::run(args),
+        Command::TestRules(args) => test_rules::run(args),
         Command::TestSink(args) => test_sink::run(args),
         Command::Settings => {
             print!("{}", config::table::markdown());

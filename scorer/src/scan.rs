@@ -202,7 +202,7 @@ fn pass(
 }
 
 /// A bar on standard error where that is a terminal and nothing else is printed there meanwhile.
-fn progress(what: &'static str, inputs: &[Input], json: bool) -> ProgressBar {
+pub fn progress(what: &'static str, inputs: &[Input], json: bool) -> ProgressBar {
     if json && io::stdout().is_terminal() {
         return ProgressBar::hidden();
     }
@@ -220,7 +220,8 @@ fn progress(what: &'static str, inputs: &[Input], json: bool) -> ProgressBar {
     bar.with_message(what)
 }
 
-fn report_rejects(rejects: &Rejects, json: bool) {
+/// Says on standard error what could not be read.
+pub fn report_rejects(rejects: &Rejects, json: bool) {
     if rejects.faulty() == 0 {
         return;
     }
