@@ -14,4 +14,5 @@ pub mod learnt;
 pub mod metrics;
 pub mod model;
 pub mod redact;
+pub mod suspect;
 pub mod terminal;

@@ -48,7 +48,8 @@ const BATCH: usize = 4_096;
 /// One in so many lines of the first day trains the model; its patterns are all known.
 const TRAIN_EVERY: usize = 5;
 
-struct Numbered(u64);
+/// A line without coordinates of its own.
+pub(crate) struct Numbered(pub u64);
 
 impl Origin for Numbered {
     fn finding_id(&self, detector: &str) -> FindingId {

@@ -5,6 +5,7 @@ mod compare;
 mod corpus;
 mod detectors;
 mod growth;
+mod incidents;
 mod measure;
 mod pairs;
 mod plot;
@@ -30,6 +31,8 @@ enum Command {
     Corpus(corpus::Arguments),
     /// Runs simulated days with labelled incidents through the detectors
     Detectors(detectors::Arguments),
+    /// Runs recordings with faults of known services through the detectors, and ranks suspects
+    Incidents(incidents::Arguments),
     /// Measures how the cost of a line grows, and draws it
     Growth(growth::Arguments),
     /// Runs a program and tells what it cost
@@ -51,6 +54,7 @@ fn main() -> anyhow::Result<()> {
         Command::Compare(arguments) => compare::run(arguments),
         Command::Corpus(arguments) => corpus::run(&arguments),
         Command::Detectors(arguments) => detectors::run(&arguments),
+        Command::Incidents(arguments) => incidents::run(&arguments),
         Command::Growth(arguments) => growth::run(&arguments),
         Command::Measure(arguments) => measure::run(&arguments),
         Command::Stability(arguments) => pairs::stability::by_number_of_trees(&arguments),

@@ -38,6 +38,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::business::BusinessNames;
 use crate::event::EventTime;
 use crate::features::{Canonical, Masked};
+use crate::suspect::{self, Suspect, Suspects, Told};
 pub(crate) use anomaly::cut;
 pub use anomaly::{Anomaly, Evidence, Finding, Severity, Source, Text};
 pub use classes::Class;
@@ -53,6 +54,7 @@ pub use seen::{Origin, Seen};
 pub use services::OTHER;
 use services::{Clock, Services};
 pub use sketch::{RELATIVE_ERROR, Sketch};
+pub(crate) use state::{load as load_state, save as save_state};
 use steps::micros;
 
 /// The masked pattern of a message, at most `most` bytes of it.
@@ -130,6 +132,9 @@ struct StreamState {
     free: Vec<usize>,
 }
 
+/// Name of what suspicion rests on among the states.
+const SUSPECTS: &str = "suspects";
+
 /// Name of the user's rules among the states; their anomalies are named by the rule.
 const RULES: &str = "rules";
 
@@ -147,6 +152,7 @@ pub struct Detectors {
     thresholds: Thresholds,
     rules: Option<Arc<Rules>>,
     services: Services,
+    suspects: Suspects,
     bank: Vec<(&'static str, Box<dyn Detect>)>,
     now: Option<i64>,
     live: i64,
@@ -178,6 +184,7 @@ impl Detectors {
             thresholds: Thresholds::default(),
             rules: None,
             services: Services::new(most),
+            suspects: Suspects::default(),
             bank,
             settings,
             now: None,
@@ -211,7 +218,7 @@ impl Detectors {
         let event = seen.event;
         let slot = self.slot(&event.service);
         let mut time = event.timestamp.as_micros();
-        let Self { services, stream, counters, bank, .. } = self;
+        let Self { services, suspects, stream, counters, bank, .. } = self;
         let clock = &mut services.clocks[slot];
         let stream = &stream[clock.profile.min(stream.len() - 1)];
         if let Some(now) = self.now
@@ -241,7 +248,16 @@ impl Detectors {
             bank.iter_mut().for_each(|(_, detector)| detector.advance(&service, closed, out));
         }
         let facts = Facts::of(event, &self.reader);
-        let at = At { service, seen, facts: &facts, time, late };
+        let told = Told {
+            service: service.name(),
+            pattern: seen.pattern,
+            message: &event.message,
+            trace: facts.business.transaction_id,
+            time,
+            is_error: facts.is_error,
+        };
+        let took = if late { None } else { suspects.follow(&told) };
+        let at = At { service, seen, facts: &facts, time, late, took };
         bank.iter_mut().for_each(|(_, detector)| detector.line(&at, out));
         services.clocks[slot].heard = self.live;
     }
@@ -319,6 +335,12 @@ impl Detectors {
         }
     }
 
+    /// The services that the trouble of the two minutes before `now` may come from, the likeliest first: for when
+    /// several alert together.
+    pub fn suspects(&self, now: EventTime) -> Vec<Suspect> {
+        self.suspects.rank(now.as_micros())
+    }
+
     /// The newest event time that any service has reached; what alerts resolve by. `None` before the first line.
     pub fn event_time(&self) -> Option<EventTime> {
         (self.newest > i64::MIN).then(|| EventTime::from_micros(self.newest))
@@ -379,6 +401,8 @@ impl Detectors {
         for (name, detector) in &self.bank {
             detectors.insert((*name).to_owned(), detector.save().map_err(|detail| failed(name, detail))?);
         }
+        let bytes = self.suspects.save().map_err(|detail| failed(SUSPECTS, detail))?;
+        detectors.insert(SUSPECTS.to_owned(), (suspect::VERSION, bytes));
         let stream = state::save(&stream).map_err(|detail| failed("the stream", detail))?;
         Ok(Snapshot { version: SNAPSHOT_VERSION, stream, detectors })
     }
@@ -409,6 +433,11 @@ impl Detectors {
                 detector.load(*version, bytes).map_err(|detail| failed(name, detail))?;
             }
         }
+        let mut suspects = Suspects::default();
+        if let Some((version, bytes)) = snapshot.detectors.get(SUSPECTS) {
+            suspects.load(*version, bytes).map_err(|detail| failed(SUSPECTS, detail))?;
+        }
+        self.suspects = suspects;
         let Self { services, settings, .. } = self;
         services.restore(stream.clocks, |name| settings.index_of(name));
         self.bank = bank;

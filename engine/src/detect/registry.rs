@@ -4,6 +4,7 @@ use super::knobs::{Knob, Settings};
 use super::seen::{Facts, Seen};
 use super::services::Clock;
 use super::{Finding, *};
+use crate::suspect::Took;
 
 /// A detector as the list knows it.
 pub struct Entry {
@@ -74,6 +75,8 @@ pub(crate) struct At<'a> {
     pub time: i64,
     /// Its window is closed.
     pub late: bool,
+    /// How long the step to it took, from the line of its trace before it.
+    pub took: Option<Took>,
 }
 
 /// What a detector still needs before it can say anything.

@@ -1,9 +1,6 @@
 //! Slow step: the time between two lines of one trace, against what is usual for that pair of services and
 //! patterns.
 
-use std::collections::HashMap;
-
-use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
@@ -12,18 +9,11 @@ use super::registry::{At, Detect, Entry, Service};
 use super::state::{Condition, PerService, Turn};
 use super::steps::Steps;
 use super::{Finding, Severity};
-use crate::features::stable_hash;
 
 pub(crate) const NAME: &str = "slow_step";
 
 /// Steps in a window.
 const PARTS: usize = 12;
-/// Traces whose last line is remembered before the older half is forgotten.
-const MOST_TRACES: usize = 200_000;
-/// Pairs that have a statistic of their own.
-const MOST_PAIRS: usize = 100_000;
-/// Times that a pair counts; older ones fade.
-const MEMORY: f64 = 2_000.0;
 
 knobs!(SlowStep {
     /// Length of the sliding window.
@@ -55,30 +45,6 @@ must come through the same input partition. Severity: `warning`.",
     make: |settings| Box::new(Detector { settings: settings.typed(NAME), state: State::default() }),
 };
 
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Last {
-    time: i64,
-    place: u64,
-}
-
-/// Logarithm of the time of a step: how often, mean, variance.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Pair {
-    seen: f64,
-    mean: f64,
-    variance: f64,
-}
-
-impl Pair {
-    fn learn(&mut self, log: f64) {
-        self.seen = (self.seen + 1.0).min(MEMORY);
-        let share = 1.0 / self.seen;
-        let off = log - self.mean;
-        self.mean += share * off;
-        self.variance = (1.0 - share) * (self.variance + share * off * off);
-    }
-}
-
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 struct Cell {
     steps: u32,
@@ -94,11 +60,7 @@ struct PerSlot {
 
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct State {
-    young: HashMap<u64, Last, FixedState>,
-    old: HashMap<u64, Last, FixedState>,
-    pairs: HashMap<u64, Pair, FixedState>,
     slots: PerService<PerSlot>,
-    held_back: u64,
 }
 
 struct Detector {
@@ -106,52 +68,16 @@ struct Detector {
     state: State,
 }
 
-impl State {
-    /// Remembers the trace's newest line and gives the one before.
-    fn follow(&mut self, trace: u64, last: Last) -> Option<Last> {
-        let before = self.young.get(&trace).or_else(|| self.old.get(&trace)).copied();
-        if self.young.len() >= MOST_TRACES / 2 && !self.young.contains_key(&trace) {
-            self.old = std::mem::take(&mut self.young);
-        }
-        if before.is_none_or(|before| before.time <= last.time) {
-            self.young.insert(trace, last);
-        }
-        before
-    }
-}
-
 impl Detect for Detector {
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let settings = &self.settings[at.service.profile()];
-        let Some(trace) = at.facts.business.transaction_id.filter(|_| !at.late && settings.enabled) else {
+        let Some(took) = at.took.filter(|took| settings.enabled && took.seen >= settings.least_seen) else {
             return;
         };
-        let place = stable_hash(at.seen.pattern, at.service.name().as_bytes());
-        let last = Last { time: at.time, place };
-        let Some(before) = self.state.follow(stable_hash(7, trace.as_bytes()), last) else { return };
-        let gap_ms = (at.time - before.time) as f64 / 1e3;
-        if gap_ms < 0.0 {
-            return;
-        }
-        let key = stable_hash(before.place, &place.to_le_bytes());
-        if self.state.pairs.len() >= MOST_PAIRS && !self.state.pairs.contains_key(&key) {
-            self.state.held_back += 1;
-            return;
-        }
-        let pair = self.state.pairs.entry(key).or_default();
-        let log = gap_ms.max(0.1).ln();
-        // Half of one millisecond's rounding is no deviation.
-        let deviation = pair.variance.sqrt().max(0.1);
-        let judged = pair.seen >= settings.least_seen;
-        let usual = pair.mean.exp();
-        let slow = judged
-            && log > pair.mean + settings.deviations * deviation
-            && gap_ms > settings.factor * usual
-            && gap_ms > usual + settings.least_more_ms;
-        pair.learn(if judged { log.min(pair.mean + settings.deviations * deviation) } else { log });
-        if !judged {
-            return;
-        }
+        let usual = took.mean.exp();
+        let slow = took.log > took.mean + settings.deviations * took.deviation
+            && took.gap_ms > settings.factor * usual
+            && took.gap_ms > usual + settings.least_more_ms;
         let slot = self.state.slots.get_or(at.service.slot, || PerSlot {
             steps: Steps::new(settings.window_s, PARTS, at.service.lateness_s, at.time),
             condition: Condition::default(),
@@ -209,9 +135,5 @@ impl Detect for Detector {
         self.state.slots.forget(slot);
     }
 
-    fn held_back(&self) -> u64 {
-        self.state.held_back
-    }
-
-    super::registry::stored!(1);
+    super::registry::stored!(2);
 }

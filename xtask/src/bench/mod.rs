@@ -20,6 +20,8 @@ pub enum Bench {
     Corpus(rig::Arguments),
     /// Simulated days with labelled incidents: recall and precision of each detector, notifications a day
     Detectors(rig::Arguments),
+    /// Recordings with faults: how often the faulty service is among the first 1, 3, 5 suspects, by kind of fault
+    Incidents(rig::Arguments),
     /// Measure how cost grows with trees, features, vocabulary, corpus and services, and plot it
     Growth(rig::Arguments),
     /// Compare the forest with scikit-learn's: the same forest's scores, and grown forests' scores on average
@@ -38,6 +40,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Compare(arguments) => rig::compare(arguments),
         Bench::Corpus(arguments) => rig::corpus(arguments),
         Bench::Detectors(arguments) => rig::detectors(arguments),
+        Bench::Incidents(arguments) => rig::incidents(arguments),
         Bench::Growth(arguments) => rig::growth(arguments),
         Bench::Parity => parity::run(),
         Bench::Quality(arguments) => quality::run(arguments),

@@ -69,6 +69,15 @@ pub fn detectors(arguments: &Arguments) -> Result<()> {
     call("detectors", &[], arguments)
 }
 
+/// `cargo xtask bench incidents`.
+///
+/// # Errors
+/// What `rig` said.
+pub fn incidents(arguments: &Arguments) -> Result<()> {
+    build(&["rig"])?;
+    call("incidents", &[], arguments)
+}
+
 fn work() -> Result<PathBuf> {
     let work = tools::cache_dir()?.join("bench");
     std::fs::create_dir_all(&work).with_context(|| format!("cannot create {}", work.display()))?;

@@ -120,6 +120,8 @@ proptest! {
         let found: Vec<Finding> = first.found.into_iter().chain(second.found).collect();
         prop_assert_eq!(found, whole.found);
         prop_assert_eq!(second.bank.counters(), whole.bank.counters());
+        let asked = EventTime::from_micros(micros(NOON + 120.0));
+        prop_assert_eq!(second.bank.suspects(asked), whole.bank.suspects(asked));
     }
 
     #[test]

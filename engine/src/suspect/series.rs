@@ -1,0 +1,112 @@
+//! Counts of the last two minutes beside those of all the time before. Knows no clock.
+
+use serde::{Deserialize, Serialize};
+
+/// Length of a cell in microseconds.
+const CELL: i64 = 10_000_000;
+/// Cells that make up what is new.
+const CELLS: i64 = 12;
+
+/// How far back what is new reaches, in seconds; the cell that is not over yet counts as one of it.
+pub(crate) const WINDOW_S: f64 = (CELL * CELLS) as f64 / 1e6;
+
+/// The cell of a time in microseconds.
+pub(super) const fn cell_of(time: i64) -> i64 {
+    time.div_euclid(CELL)
+}
+
+/// Counts that one series holds.
+pub(super) const COUNTS: usize = 3;
+
+/// Several counts by time: cells for what is new, one sum for what was before.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Series {
+    head: i64,
+    cells: [[u32; COUNTS]; CELLS as usize],
+    before: [f64; COUNTS],
+}
+
+impl Series {
+    pub const fn new() -> Self {
+        Self { head: i64::MIN, cells: [[0; COUNTS]; CELLS as usize], before: [0.0; COUNTS] }
+    }
+
+    /// Adds to the counts of a cell; to what was before where it is older than what is kept apart.
+    pub fn add(&mut self, cell: i64, counts: [u32; COUNTS]) {
+        self.turn(cell);
+        if cell <= self.head - CELLS {
+            self.before.iter_mut().zip(counts).for_each(|(sum, count)| *sum += f64::from(count));
+            return;
+        }
+        let place = cell.rem_euclid(CELLS) as usize;
+        for (held, count) in self.cells[place].iter_mut().zip(counts) {
+            *held = held.saturating_add(count);
+        }
+    }
+
+    /// Cells that are no longer new at `cell` go to what was before.
+    pub fn turn(&mut self, cell: i64) {
+        if cell <= self.head {
+            return;
+        }
+        let first = if self.head == i64::MIN { cell } else { self.head + 1 };
+        for over in first.max(cell - CELLS + 1)..=cell {
+            let place = over.rem_euclid(CELLS) as usize;
+            let counts = std::mem::replace(&mut self.cells[place], [0; COUNTS]);
+            self.before.iter_mut().zip(counts).for_each(|(sum, count)| *sum += f64::from(count));
+        }
+        self.head = cell;
+    }
+
+    /// The first count of what was before, at the newest cell.
+    pub const fn before(&self) -> f64 {
+        self.before[0]
+    }
+
+    /// Halves what was before.
+    pub fn fade(&mut self) {
+        self.before.iter_mut().for_each(|sum| *sum /= 2.0);
+    }
+
+    /// The counts of what is new at `cell`, and of what was before.
+    pub fn split(&self, cell: i64) -> ([f64; COUNTS], [f64; COUNTS]) {
+        let (mut new, mut before) = ([0.0; COUNTS], self.before);
+        if self.head == i64::MIN {
+            return (new, before);
+        }
+        for index in self.head - CELLS + 1..=self.head {
+            let counts = self.cells[index.rem_euclid(CELLS) as usize];
+            let sums = if index > cell - CELLS { &mut new } else { &mut before };
+            sums.iter_mut().zip(counts).for_each(|(sum, count)| *sum += f64::from(count));
+        }
+        (new, before)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_is_counted_twice_or_lost(cells in proptest::collection::vec(0_i64..60, 0..80), ahead in 0_i64..40) {
+            let mut series = Series::new();
+            cells.iter().for_each(|cell| series.add(*cell, [1, 0, 0]));
+            let now = cells.iter().copied().max().unwrap_or(0) + ahead;
+            let (new, before) = series.split(now);
+            let recent = cells.iter().filter(|cell| **cell > now - CELLS).count();
+            prop_assert_eq!((new[0], before[0]), (recent as f64, (cells.len() - recent) as f64));
+        }
+    }
+
+    #[test]
+    fn only_what_was_before_fades() {
+        let mut series = Series::new();
+        series.add(0, [8, 0, 0]);
+        series.add(CELLS, [3, 0, 0]);
+        series.fade();
+        assert_eq!(series.split(CELLS), ([3.0, 0.0, 0.0], [4.0, 0.0, 0.0]));
+    }
+}
