@@ -346,6 +346,13 @@ impl AlertBook {
         self.state.open.values().map(|incident| &incident.alert)
     }
 
+    /// Says in a service's open alert where its trouble may come from.
+    pub(super) fn lead_with_origin(&mut self, service: &str, text: &str) {
+        if let Some(incident) = self.state.open.get_mut(service) {
+            incident.alert.lead_with_origin(text);
+        }
+    }
+
     /// What became of findings.
     pub fn counters(&self) -> Counters {
         self.state.counters

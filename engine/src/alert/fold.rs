@@ -8,6 +8,8 @@ use crate::id::FindingId;
 const MOST_PARTS: usize = 16;
 /// Most reasons beside the headlines.
 const MOST_REASONS: usize = 8;
+/// How the reason begins that names the likely origin.
+const ORIGIN: &str = "likely origin: ";
 /// Longest headline or reason, in bytes.
 const TEXT_BYTES: usize = 1_024;
 
@@ -61,6 +63,13 @@ impl Alert {
         }
         self.join_evidence(&anomaly.evidence);
         graver
+    }
+
+    /// Says first where the trouble may come from; another guess takes the place of an older one.
+    pub(super) fn lead_with_origin(&mut self, text: &str) {
+        self.reasons.retain(|reason| !reason.starts_with(ORIGIN));
+        self.reasons.insert(0, short(&format!("{ORIGIN}{text}")));
+        self.reasons.truncate(MOST_REASONS);
     }
 
     fn join_part(&mut self, anomaly: &Anomaly) {

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::{AlertBook, AlertChange, AlertSettings};
+use super::{AlertBook, AlertChange, AlertSettings, Cause};
 use crate::decode::business::BusinessNames;
-use crate::detect::{self, Anomaly, Detectors, Finding, Rules, Seen, Thresholds, Tick};
+use crate::detect::{self, Anomaly, Detectors, Finding, Rules, Seen, Severity, Thresholds, Tick};
 use crate::learnt::{self, Learnt, RestoreError};
 
 /// What is watched for, and who is told.
@@ -36,6 +36,9 @@ impl News {
         self.anomalies.is_empty() && self.changes.is_empty()
     }
 }
+
+/// What must speak for a service before it is named as a likely origin, in nats.
+const LEAST_NATS: f64 = 3.0;
 
 /// The detectors and alerts of one stream.
 #[derive(Debug)]
@@ -79,7 +82,37 @@ impl Watch {
         self.bank.tick(tick, &mut self.found);
         self.tell(&mut |_| {}, news);
         let Self { bank, book, .. } = self;
+        let before = news.changes.len();
         book.tick(tick.now, &|service| bank.event_time_of(service), &mut news.changes);
+        self.name_origin(&mut news.changes[before..]);
+    }
+
+    /// Where several services alert together, each alert that is told now says who is likely the origin.
+    fn name_origin(&mut self, changes: &mut [AlertChange]) {
+        let is_new = |change: &AlertChange| {
+            matches!(change.cause, Cause::Opened | Cause::Graver)
+                && change.alert.severity >= Severity::Warning
+        };
+        let together = self.book.open().filter(|alert| alert.severity >= Severity::Warning).count();
+        if together < 2 || !changes.iter().any(is_new) {
+            return;
+        }
+        let Some(now) = self.bank.event_time() else { return };
+        let suspects = self.bank.suspects(now);
+        let likely: Vec<_> = suspects.iter().take(3).filter(|suspect| suspect.nats > LEAST_NATS).collect();
+        let Some((first, others)) = likely.split_first() else { return };
+        let mut text = first.service.clone();
+        if let Some(reason) = first.reasons.first() {
+            text += &format!(" ({reason})");
+        }
+        if !others.is_empty() {
+            let others: Vec<&str> = others.iter().map(|suspect| suspect.service.as_str()).collect();
+            text += &format!(", then {}", others.join(", "));
+        }
+        for change in changes.iter_mut().filter(|change| is_new(change)) {
+            change.alert.lead_with_origin(&text);
+            self.book.lead_with_origin(&change.alert.service, &text);
+        }
     }
 
     fn tell(&mut self, explain: &mut dyn FnMut(&mut Anomaly), news: &mut News) {
@@ -208,6 +241,60 @@ mod tests {
             assert_eq!(told.iter().copied().filter(bursts).count(), alerts, "{lines} lines: {told:?}");
             assert_eq!(told.len(), alerts);
         }
+    }
+
+    /// Traces that go from `shop` to `stock` and back, a second each; from `fails_at` on, stock fails and so does shop.
+    #[test]
+    fn where_several_services_alert_the_likely_origin_is_named() {
+        let (mut watch, mut news) = (Watch::new(&settings()), News::default());
+        let start = 1_800_000_000;
+        let fails_at = start + 1_800;
+        let mut number = 0;
+        for second in start..fails_at + 90 {
+            tick(&mut watch, second, &mut news);
+            let fails = second >= fails_at;
+            let lines: &[(&str, u64, bool, &str)] = if fails {
+                &[
+                    ("shop", 1, false, "order begins"),
+                    ("stock", 4, true, "cannot reserve"),
+                    ("shop", 5, true, "order fails"),
+                ]
+            } else {
+                &[
+                    ("shop", 1, false, "order begins"),
+                    ("stock", 2, false, "reserved"),
+                    ("shop", 3, false, "order done"),
+                ]
+            };
+            for (at, (service, pattern, is_error, message)) in lines.iter().enumerate() {
+                number += 1;
+                let event = LogEvent {
+                    timestamp: EventTime::from_micros(second * 1_000_000 + at as i64 * 50_000),
+                    service: (*service).into(),
+                    level: Some(if *is_error { Level::Error } else { Level::Info }),
+                    message: (*message).into(),
+                    attributes: vec![("trace_id".to_owned(), format!("{second}"))],
+                    ..LogEvent::default()
+                };
+                let seen = Seen {
+                    event: &event,
+                    score: 0.4,
+                    percentile: 40.0,
+                    pattern: *pattern,
+                    known_pattern: true,
+                    origin: &Line(number),
+                };
+                watch.line(&seen, &mut |_| {}, &mut news);
+            }
+        }
+        let named: Vec<&String> = news
+            .changes
+            .iter()
+            .filter_map(|change| change.alert.reasons.first())
+            .filter(|reason| reason.starts_with("likely origin: "))
+            .collect();
+        assert!(!named.is_empty(), "{:?}", news.changes);
+        assert!(named.iter().all(|reason| reason.starts_with("likely origin: stock")), "{named:?}");
     }
 
     #[test]

@@ -126,6 +126,10 @@ impl State {
     }
 
     fn mark(&mut self, time: i64) {
+        // Most lines come in the step of the one before, which is marked.
+        if self.lines > 1 && (0..ACTIVE_STEP).contains(&(time - self.active_at * ACTIVE_STEP)) {
+            return;
+        }
         let step = time.div_euclid(ACTIVE_STEP);
         for silent in (step - ACTIVE_STEPS).max(self.active_at) + 1..=step {
             let (word, bit) = Self::bit(silent);

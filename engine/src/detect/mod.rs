@@ -247,7 +247,7 @@ impl Detectors {
         if crosses {
             bank.iter_mut().for_each(|(_, detector)| detector.advance(&service, closed, out));
         }
-        let facts = Facts::of(event, &self.reader);
+        let facts = Facts::of(event, &mut self.reader);
         let told = Told {
             service: service.name(),
             pattern: seen.pattern,

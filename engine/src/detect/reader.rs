@@ -30,16 +30,29 @@ struct Use {
     exact: bool,
 }
 
+/// Places of attributes whose names are remembered.
+const REMEMBERED: usize = 32;
+
 /// Names of attributes and what they tell.
 pub(crate) struct Reader {
-    names: HashMap<Vec<u8>, Vec<(String, Use)>, FixedState>,
+    /// By name in lower case: a place in `uses`.
+    names: HashMap<Vec<u8>, usize, FixedState>,
+    uses: Vec<Vec<(String, Use)>>,
     /// A bit for each length that a name has.
     lengths: u64,
+    /// The name that the attribute of each place had last, and the place of its uses: most lines have the attributes
+    /// of the line before.
+    last: Vec<(String, Option<usize>)>,
 }
 
 impl Reader {
     pub fn new(names: &BusinessNames) -> Self {
-        let mut reader = Self { names: HashMap::default(), lengths: 0 };
+        let mut reader = Self {
+            names: HashMap::default(),
+            uses: Vec::new(),
+            lengths: 0,
+            last: vec![(String::new(), None); REMEMBERED],
+        };
         let lists = [
             (Part::Duration, &names.duration),
             (Part::Outcome, &names.outcome),
@@ -51,27 +64,50 @@ impl Reader {
             for (rank, name) in (0u32..).zip(list).filter(|(_, name)| name.len() < NAME_BYTES) {
                 let exact = name.bytes().any(|byte| byte.is_ascii_uppercase());
                 reader.lengths |= 1 << name.len();
-                let uses = reader.names.entry(name.to_ascii_lowercase().into_bytes()).or_default();
-                uses.push((name.clone(), Use { part, rank, exact }));
+                let next = reader.uses.len();
+                let place = *reader.names.entry(name.to_ascii_lowercase().into_bytes()).or_insert(next);
+                if place == next {
+                    reader.uses.push(Vec::new());
+                }
+                reader.uses[place].push((name.clone(), Use { part, rank, exact }));
             }
         }
         reader
     }
 
+    /// The place of a name's uses.
+    fn look_up(&self, name: &str) -> Option<usize> {
+        if name.len() >= NAME_BYTES || self.lengths & (1 << name.len()) == 0 {
+            return None;
+        }
+        let mut lower = [0; NAME_BYTES];
+        lower[..name.len()].copy_from_slice(name.as_bytes());
+        lower[..name.len()].make_ascii_lowercase();
+        self.names.get(&lower[..name.len()]).copied()
+    }
+
+    /// As [`Reader::look_up`], for the attribute of this place.
+    fn uses_of(&mut self, place: usize, name: &str) -> Option<usize> {
+        match self.last.get(place) {
+            Some((last, uses)) if last == name => return *uses,
+            Some(_) if name.len() < NAME_BYTES => {}
+            _ => return self.look_up(name),
+        }
+        let uses = self.look_up(name);
+        let last = &mut self.last[place];
+        name.clone_into(&mut last.0);
+        last.1 = uses;
+        uses
+    }
+
     /// What the event says of a piece of work.
-    pub fn business<'e>(&self, event: &'e LogEvent) -> Business<'e> {
+    pub fn business<'e>(&mut self, event: &'e LogEvent) -> Business<'e> {
         let mut business = Business::default();
         let mut ranks = [u32::MAX; 5];
-        for (name, value) in &event.attributes {
-            if name.len() >= NAME_BYTES || self.lengths & (1 << name.len()) == 0 {
-                continue;
-            }
-            let mut lower = [0; NAME_BYTES];
-            lower[..name.len()].copy_from_slice(name.as_bytes());
-            lower[..name.len()].make_ascii_lowercase();
-            let Some(uses) = self.names.get(&lower[..name.len()]) else { continue };
+        for (place, (name, value)) in event.attributes.iter().enumerate() {
+            let Some(uses) = self.uses_of(place, name) else { continue };
             let value = value.trim();
-            for (known, usage) in uses {
+            for (known, usage) in &self.uses[uses] {
                 let rank = &mut ranks[usage.part as usize];
                 if usage.rank >= *rank || value.is_empty() || (usage.exact && known != name) {
                     continue;
@@ -138,7 +174,12 @@ mod tests {
             }
             let message = "order completed in 35 ms".to_owned();
             let event = LogEvent { message, attributes, ..LogEvent::default() };
-            prop_assert_eq!(Reader::new(&names).business(&event), Business::of(&event, &names));
+            let mut reader = Reader::new(&names);
+            let backwards = event.attributes.iter().rev().cloned().collect();
+            let backwards = LogEvent { attributes: backwards, ..event.clone() };
+            for event in [&event, &event, &backwards, &event] {
+                prop_assert_eq!(reader.business(event), Business::of(event, &names));
+            }
         }
     }
 }

@@ -41,7 +41,7 @@ pub(crate) struct Facts<'e> {
 }
 
 impl<'e> Facts<'e> {
-    pub fn of(event: &'e LogEvent, reader: &Reader) -> Self {
+    pub fn of(event: &'e LogEvent, reader: &mut Reader) -> Self {
         let level = event.level.unwrap_or(Level::Info);
         Self {
             business: reader.business(event),
