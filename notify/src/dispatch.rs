@@ -18,6 +18,17 @@ pub struct Position {
     pub offset: i64,
 }
 
+/// How far a sink is in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Up to here, inclusive, everything is settled.
+    pub settled: Position,
+    /// Offset of the last record that was taken.
+    pub read: i64,
+    /// Offsets up to `read` that are not settled, in order.
+    pub open: Vec<i64>,
+}
+
 /// How long a sink tries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -180,12 +191,15 @@ impl Dispatcher {
         Some(Settled { record: held.record, attempts: held.attempts, dead })
     }
 
-    /// Per partition the offset up to which (inclusive) everything is settled.
-    pub fn settled(&self) -> impl Iterator<Item = Position> {
+    /// How far each partition is.
+    pub fn progress(&self) -> impl Iterator<Item = Progress> {
         self.read.iter().map(|(partition, read)| {
-            let open = self.held.iter().filter(|held| held.position.partition == *partition);
-            let oldest = open.map(|held| held.position.offset).min();
-            Position { partition: *partition, offset: oldest.map_or(*read, |oldest| oldest - 1) }
+            let of_partition = self.held.iter().map(|held| held.position);
+            let of_partition = of_partition.filter(|position| position.partition == *partition);
+            let mut open: Vec<i64> = of_partition.map(|position| position.offset).collect();
+            open.sort_unstable();
+            let offset = open.first().map_or(*read, |oldest| oldest - 1);
+            Progress { settled: Position { partition: *partition, offset }, read: *read, open }
         })
     }
 

@@ -37,9 +37,29 @@ impl Email {
         })
     }
 
-    /// Tells everybody of `record`.
+    /// Tells everybody of `record`. One address that the server will not take keeps nobody else from being told.
     pub async fn deliver(&self, record: &AlertRecord) -> Outcome {
-        let message = match self.message(record) {
+        match self.send(record, &self.to).await {
+            Outcome::Refused(_) if self.to.len() > 1 => {}
+            outcome => return outcome,
+        }
+        let mut refused = Vec::new();
+        for to in &self.to {
+            match self.send(record, std::slice::from_ref(to)).await {
+                Outcome::Delivered => {}
+                Outcome::Refused(why) => refused.push(format!("{}: {why}", to.email)),
+                retry @ Outcome::Retry { .. } => return retry,
+            }
+        }
+        if refused.is_empty() {
+            return Outcome::Delivered;
+        }
+        let others = self.to.len() - refused.len();
+        Outcome::Refused(format!("{}; {others} other addresses were told", refused.join("; ")))
+    }
+
+    async fn send(&self, record: &AlertRecord, to: &[Mailbox]) -> Outcome {
+        let message = match self.message(record, to) {
             Ok(message) => message,
             Err(why) => return Outcome::Refused(why),
         };
@@ -61,7 +81,7 @@ impl Email {
         }
     }
 
-    fn message(&self, record: &AlertRecord) -> Result<Message, String> {
+    fn message(&self, record: &AlertRecord, to: &[Mailbox]) -> Result<Message, String> {
         let domain = self.from.email.domain();
         let id = |revision: u32| format!("<{}-{revision}@{domain}>", record.id);
         let mut builder = Message::builder()
@@ -72,7 +92,7 @@ impl Email {
         if record.revision > 1 {
             builder = builder.references(id(1)).in_reply_to(id(1));
         }
-        for to in &self.to {
+        for to in to {
             builder = builder.to(to.clone());
         }
         builder.body(body(record)).map_err(|error| format!("no message can be made of it: {error}"))

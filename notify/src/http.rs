@@ -109,6 +109,11 @@ fn told(error: reqwest::Error) -> String {
         text.push_str(&error.to_string());
         cause = error.source();
     }
+    if text.contains("certificate") {
+        text.push_str(
+            "; this system does not trust it: add its authority to the system's, or name it by SSL_CERT_FILE",
+        );
+    }
     text
 }
 

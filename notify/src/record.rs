@@ -143,3 +143,44 @@ fn detectors(parts: &[PartField], gravest: &str) -> String {
     }
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::SCHEMA;
+    use crate::testing::record;
+
+    const DOCUMENT: &str = include_str!("../../docs/alert-record.md");
+
+    fn fields(prefix: &str, value: &Value, out: &mut BTreeSet<String>) {
+        match value {
+            Value::Object(object) => {
+                for (name, inner) in object {
+                    let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+                    // What a source holds stands in the table of the anomaly record.
+                    if !path.contains("source.") {
+                        out.insert(path.clone());
+                    }
+                    fields(&path, inner, out);
+                }
+            }
+            Value::Array(items) => items.iter().for_each(|item| fields(&format!("{prefix}[]"), item, out)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn the_document_lists_exactly_the_fields_of_a_record() {
+        let mut written = BTreeSet::new();
+        fields("", &serde_json::to_value(record()).unwrap(), &mut written);
+        let documented: BTreeSet<String> = DOCUMENT
+            .lines()
+            .filter_map(|line| Some(line.strip_prefix("| `")?.split_once('`')?.0.to_owned()))
+            .collect();
+        assert_eq!(documented, written);
+        assert!(DOCUMENT.contains(&format!("now {SCHEMA} ")));
+    }
+}

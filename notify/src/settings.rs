@@ -82,7 +82,7 @@ pub const ALL: &[Setting] = &[
     setting("PAGERDUTY_URL", "https://events.pagerduty.com/v2/enqueue", "an http or https URL", "Address of PagerDuty's Events API v2; another one for the EU region."),
     setting("ALERTMANAGER_URL", "", "an http or https URL", "Sink `alertmanager`: base address of an Alertmanager, API v2.").secret(),
     setting("ELASTICSEARCH_URL", "", "an http or https URL", "Sink `elasticsearch`: base address of an Elasticsearch or OpenSearch, bulk API.").secret(),
-    setting("ELASTICSEARCH_INDEX", "isolog-alerts", "1 to 255 characters, lower case, no white space", "Index or data stream of the alerts."),
+    setting("ELASTICSEARCH_INDEX", "isolog-alerts", "1 to 255 bytes, lower case, without white space and any of `\\/*?\"<>|,#:`, not beginning with `-`, `_` or `+`", "Index or data stream of the alerts."),
     setting("ELASTICSEARCH_AUTHORIZATION", "", "the value of an Authorization header, such as `ApiKey …`", "How the scorer signs in at ELASTICSEARCH_URL.").secret(),
     setting("SMTP_URL", "", "smtp://USER:PASSWORD@HOST:587?tls=required, smtps://… or smtp://HOST:25", "Sink `email`: the mail server; needs SMTP_FROM and SMTP_TO.").secret(),
     setting("SMTP_FROM", "", "an e-mail address", "Sender of the mails."),
@@ -242,7 +242,7 @@ impl Reader<'_> {
 
     fn elasticsearch(&mut self) -> Option<SinkKind> {
         let index = self.text("ELASTICSEARCH_INDEX").unwrap_or_default();
-        if index.len() > 255 || index.chars().any(|char| char.is_uppercase() || char.is_whitespace()) {
+        if !is_index(&index) {
             let why = format!("{index:?} is no index");
             self.mistake("ELASTICSEARCH_INDEX", &why);
         }
@@ -364,6 +364,12 @@ pub fn read(written: &dyn Fn(&str) -> Option<String>) -> Result<SinksSettings, V
 
 fn default_audience(name: &str) -> Audience {
     Audience { send_resolved: HEAR_ENDS.contains(&name), ..Audience::new(name) }
+}
+
+/// As <https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation-indices-create> has it.
+fn is_index(name: &str) -> bool {
+    let taken = |char: char| char.is_uppercase() || char.is_whitespace() || "\\/*?\"<>|,#:".contains(char);
+    (1..=255).contains(&name.len()) && !name.starts_with(['-', '_', '+']) && !name.contains(taken)
 }
 
 fn is_header(name: &str, value: &str) -> bool {

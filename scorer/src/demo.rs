@@ -106,8 +106,9 @@ async fn demonstrate(
     let tracker = TaskTracker::new();
     let shown = tracker.spawn(show.run(app.feed.subscribe(), app.stop.clone()));
     tracker.close();
+    let deliveries = app.start_deliveries()?;
     let source = stream.start(&app)?;
-    let ended = app.clone().stop_after(pipeline, servers, vec![source], signals).await;
+    let ended = app.clone().stop_after(pipeline, deliveries, servers, vec![source], signals).await;
     shown.await.context("showing anomalies failed")?.summary(&app, started.elapsed());
     ended
 }

@@ -5,6 +5,7 @@ mod anomaly;
 mod backtest;
 mod check;
 mod config;
+mod deliver;
 mod demo;
 mod explain;
 mod finding;
@@ -60,6 +61,8 @@ enum Command {
     TestRules(test_rules::TestRulesArgs),
     /// Sends a marked test alert to a sink and says what it answered
     TestSink(test_sink::TestSinkArgs),
+    /// Sends again what sinks refused or could not take, and says what became of it
+    ReplayDeadLetters(deliver::replay::ReplayArgs),
     /// Prints every setting as a Markdown table
     Settings,
 }
@@ -80,6 +83,7 @@ fn main() -> ExitCode {
         Command::Backtest(args) => backtest::run(args),
         Command::TestRules(args) => test_rules::run(args),
         Command::TestSink(args) => test_sink::run(args),
+        Command::ReplayDeadLetters(args) => deliver::replay::run(args),
         Command::Settings => {
             print!("{}", config::table::markdown());
             Ok(ExitCode::SUCCESS)

@@ -12,6 +12,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::deliver::SinkMetrics;
+
 /// Why a record was not scored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ReasonLabel {
@@ -118,6 +120,8 @@ pub struct Metrics {
     pub state_restores: Family<ResultLabel, Counter>,
     /// Time that a restored snapshot took, in seconds.
     pub state_restore_seconds: Histogram,
+    /// What sinks of alerts do.
+    pub sinks: SinkMetrics,
 }
 
 impl Default for Metrics {
@@ -147,6 +151,7 @@ impl Default for Metrics {
             state_snapshot_age_seconds: Family::default(),
             state_restores: Family::default(),
             state_restore_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
+            sinks: SinkMetrics::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
@@ -204,6 +209,7 @@ impl Default for Metrics {
             metrics.model_in_use.clone(),
         );
         metrics.register_state(&mut registry);
+        metrics.sinks.register(&mut registry);
         Self { registry: Arc::new(registry), ..metrics }
     }
 }

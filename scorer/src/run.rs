@@ -13,6 +13,7 @@ use tracing_subscriber::EnvFilter;
 use crate::EXIT_ERROR;
 use crate::anomaly::AnomalyFeed;
 use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
+use crate::deliver::{self, Deliveries};
 use crate::live::{LiveModel, ModelFile};
 use crate::metrics::{Health, Metrics, ModelLabel, ResultLabel};
 use crate::news::AlertFeed;
@@ -149,8 +150,9 @@ async fn run_until_stopped(settings: Settings) -> anyhow::Result<ExitCode> {
     let (app, pipeline) = App::assemble(settings, Handle::current())?;
     load_model(&app).await?;
     let servers = serve::start(&app).await?;
+    let deliveries = app.start_deliveries()?;
     let sources = source::start(&app)?;
-    app.stop_after(pipeline, servers, sources, signals).await
+    app.stop_after(pipeline, deliveries, servers, sources, signals).await
 }
 
 /// Loads the model; with `WAIT_FOR_MODEL` a missing or damaged one is waited for.
@@ -177,14 +179,23 @@ pub async fn load_model(app: &App) -> anyhow::Result<()> {
 }
 
 impl App {
+    /// Starts telling the sinks of alerts.
+    ///
+    /// # Errors
+    /// A sink or its outbox cannot be made from the settings.
+    pub fn start_deliveries(&self) -> anyhow::Result<Deliveries> {
+        deliver::start(&self.settings, &self.metrics.sinks, &self.health, &Handle::current())
+    }
+
     /// Runs until a signal comes, every source has ended, or a room fails; then stops everything in order: no new
-    /// records, those in work delivered, positions kept.
+    /// records, those in work delivered, sinks told, positions kept.
     ///
     /// # Errors
     /// What a source or server could not go on from; that not everything could be delivered in time.
     pub async fn stop_after(
         self,
         mut pipeline: Pipeline,
+        deliveries: Deliveries,
         mut servers: Servers,
         mut sources: Vec<Running>,
         mut signals: Signals,
@@ -212,6 +223,7 @@ impl App {
             }
             // First the pipeline: calls in flight wait for it, and peers that only hold a connection do not.
             pipeline.close().await;
+            deliveries.stop(deadline).await;
             let keeper = self.keeper.clone();
             let pushed = tokio::task::spawn_blocking(move || keeper.flush_pushed(deadline)).await;
             if !matches!(pushed, Ok(true)) {

@@ -2,9 +2,13 @@
 //! Never a stand-in for one, and never part of a program that is shipped.
 
 #[cfg(feature = "servers")]
+pub mod alertmanager;
+#[cfg(feature = "servers")]
 pub mod connect;
 #[cfg(feature = "servers")]
 pub mod kafka;
+#[cfg(feature = "servers")]
+pub mod mail;
 #[cfg(feature = "servers")]
 pub mod port;
 #[cfg(feature = "servers")]

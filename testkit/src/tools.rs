@@ -23,6 +23,9 @@ pub const KAFKA: Pinned = Pinned { directory: "kafka", list: include_str!("../ka
 /// A Python virtual environment with gRPC and OpenTelemetry clients; a requirements file with hashes.
 pub const PYTHON: Pinned = Pinned { directory: "python", list: include_str!("../python/requirements.txt") };
 
+/// A Python virtual environment with a mail server; a requirements file with hashes.
+pub const MAIL: Pinned = Pinned { directory: "mail", list: include_str!("../mail/requirements.txt") };
+
 impl Pinned {
     /// Where it is, or will be.
     ///

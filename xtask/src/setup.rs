@@ -1,5 +1,6 @@
 //! Installs what the tests need beyond Rust, at pinned versions, outside of `target/`: Java, Apache Kafka, Python
-//! clients, rsyslog, PostgreSQL and cargo-deny. It leaves alone what is there already, and downloads only by package managers.
+//! clients and a mail server, rsyslog, Alertmanager, PostgreSQL and cargo-deny. It leaves alone what is there already,
+//! and downloads only by package managers.
 
 pub mod debian;
 mod jars;
@@ -25,8 +26,10 @@ pub fn run() -> Result<()> {
     java()?;
     jars::install()?;
     python::install(&tools::PYTHON)?;
+    python::install(&tools::MAIL)?;
     rsyslog()?;
     postgres()?;
+    alertmanager()?;
     cargo_deny()?;
     println!("setup: all there, below {}", tools::cache_dir()?.display());
     Ok(())
@@ -117,6 +120,13 @@ fn postgres() -> Result<()> {
         return Ok(());
     }
     debian::install("PostgreSQL", &["postgresql"])
+}
+
+fn alertmanager() -> Result<()> {
+    if shell::succeeds(shell::command("prometheus-alertmanager").arg("--version")) {
+        return Ok(());
+    }
+    debian::install("Alertmanager", &["prometheus-alertmanager"])
 }
 
 fn has_omkafka(library: &Path) -> bool {

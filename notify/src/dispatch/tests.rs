@@ -24,7 +24,7 @@ fn dispatcher(alerts: &[&str]) -> Dispatcher {
 }
 
 fn settled(dispatcher: &Dispatcher) -> Vec<i64> {
-    dispatcher.settled().map(|position| position.offset).collect()
+    dispatcher.progress().map(|progress| progress.settled.offset).collect()
 }
 
 #[test]
@@ -35,6 +35,8 @@ fn a_position_passes_only_what_is_settled() {
     assert_eq!((first.position, second.position), (at(0), at(1)));
     assert!(dispatcher.done(at(1), &Outcome::Delivered, seconds(1)).unwrap().dead.is_none());
     assert_eq!(settled(&dispatcher), [-1]);
+    let progress = dispatcher.progress().next().unwrap();
+    assert_eq!((progress.read, progress.open), (2, vec![0, 2]));
     dispatcher.done(at(0), &Outcome::Delivered, seconds(1));
     assert_eq!(settled(&dispatcher), [1]);
     dispatcher.take(at(3), None);
@@ -145,7 +147,7 @@ proptest! {
                 }
                 None => now = dispatcher.wakes_at(now).unwrap(),
             }
-            let settled = dispatcher.settled().next().unwrap().offset;
+            let settled = dispatcher.progress().next().unwrap().settled.offset;
             prop_assert!(settled >= highest);
             highest = settled;
         }

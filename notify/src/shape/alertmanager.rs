@@ -24,11 +24,15 @@ impl Shape for Alertmanager {
     fn request(&self, record: &AlertRecord, now: i64) -> Result<Request, String> {
         let now =
             Timestamp::from_second(now).map_err(|error| format!("the clock is out of range: {error}"))?;
+        // It refuses what ends before it starts, and event time may be ahead of the clock.
+        let first_seen = record.first_seen.parse().unwrap_or(now);
+        let starts = Timestamp::min(first_seen, now);
         let ends = if record.is_resolved() { now } else { now + self.lasts };
-        let mut alerts = vec![alert(record, record.severity, ends)];
+        let alert = |severity, ends| alert(record, severity, starts, ends);
+        let mut alerts = vec![alert(record.severity, ends)];
         if record.cause == Cause::Graver {
             let lower = Severity::ALL.into_iter().filter(|severity| *severity < record.severity);
-            alerts.extend(lower.map(|severity| alert(record, severity, now)));
+            alerts.extend(lower.map(|severity| alert(severity, now)));
         }
         Ok(Request {
             url: format!("{}/api/v2/alerts", self.url.trim_end_matches('/')),
@@ -44,7 +48,7 @@ impl Shape for Alertmanager {
     }
 }
 
-fn alert(record: &AlertRecord, severity: Severity, ends: Timestamp) -> Value {
+fn alert(record: &AlertRecord, severity: Severity, starts: Timestamp, ends: Timestamp) -> Value {
     let evidence: Vec<String> = record
         .evidence
         .iter()
@@ -63,7 +67,7 @@ fn alert(record: &AlertRecord, severity: Severity, ends: Timestamp) -> Value {
             "description": shortened(&lines(&record.reasons.join("\n")), ANNOTATION),
             "evidence": shortened(&evidence.join("\n"), ANNOTATION),
         },
-        "startsAt": record.first_seen,
+        "startsAt": starts.to_string(),
         "endsAt": ends.to_string(),
     });
     if let Some(link) = &record.link {

@@ -11,6 +11,10 @@ use crate::text::shortened;
 const SUMMARY: usize = 1_024;
 /// Evidence lines are cut here: an event may have 512 kB.
 const LINE: usize = 4_096;
+const EVIDENCE: usize = 16;
+const REASONS: usize = 16;
+/// Longest name of a service.
+const SERVICE: usize = 255;
 
 /// An Events v2 integration.
 #[derive(Debug)]
@@ -29,35 +33,40 @@ impl Shape for PagerDuty {
             let evidence: Vec<_> = record
                 .evidence
                 .iter()
+                .take(EVIDENCE)
                 .map(|line| json!({"timestamp": line.timestamp, "level": line.level, "message": shortened(&line.message, LINE), "score": line.score}))
                 .collect();
-            let links: Vec<_> =
-                record.link.iter().map(|link| json!({"href": link, "text": "Open the alert"})).collect();
-            json!({
+            let reasons: Vec<String> =
+                record.reasons.iter().take(REASONS).map(|reason| shortened(reason, SUMMARY)).collect();
+            let service = shortened(&record.service, SERVICE);
+            let mut event = json!({
                 "routing_key": self.routing_key,
                 "event_action": "trigger",
                 "dedup_key": record.id,
                 "client": "Isolog",
-                "client_url": record.link,
-                "links": links,
                 "payload": {
                     "summary": shortened(&record.headline(), SUMMARY),
-                    "source": if record.service.is_empty() { "isolog" } else { &record.service },
+                    "source": if service.is_empty() { "isolog" } else { &service },
                     "severity": record.severity.as_str(),
                     "timestamp": record.last_seen,
-                    "component": record.service,
+                    "component": service,
                     "class": record.detector,
                     "custom_details": {
                         "count": record.count,
                         "score": record.score,
                         "first_seen": record.first_seen,
                         "last_seen": record.last_seen,
-                        "reasons": record.reasons,
+                        "reasons": reasons,
                         "evidence": evidence,
                         "revision": record.revision,
                     },
                 },
-            })
+            });
+            if let Some(link) = &record.link {
+                event["client_url"] = json!(link);
+                event["links"] = json!([{"href": link, "text": "Open the alert"}]);
+            }
+            event
         };
         Ok(Request {
             url: self.url.clone(),

@@ -11,6 +11,9 @@ use crate::{AlertRecord, Severity};
 const HEADER: usize = 150;
 const FIELD: usize = 2_000;
 const PREFORMATTED: usize = 1_000;
+const LINK: usize = 3_000;
+/// Lines shown; the record holds the first, the oddest and the last.
+const EVIDENCE: usize = 8;
 
 /// An incoming webhook.
 #[derive(Debug)]
@@ -32,10 +35,10 @@ impl Shape for Slack {
             .map(|(name, value)| plain(&format!("{name}\n{}", one_line(&value)), FIELD))
             .collect();
         blocks.push(json!({"type": "section", "fields": fields}));
-        for reason in record.reasons.iter().take(4) {
+        for reason in record.reasons.iter().filter(|reason| !reason.is_empty()).take(4) {
             blocks.push(json!({"type": "section", "text": plain(&one_line(reason), FIELD)}));
         }
-        for line in &record.evidence {
+        for line in record.evidence.iter().take(EVIDENCE) {
             let level = line.level.as_deref().unwrap_or("-");
             let text = format!("{} {level} {}", line.timestamp, lines(&line.message));
             blocks.push(json!({
@@ -46,7 +49,7 @@ impl Shape for Slack {
                 }],
             }));
         }
-        if let Some(link) = &record.link {
+        if let Some(link) = record.link.as_ref().filter(|link| link.len() <= LINK) {
             blocks.push(json!({
                 "type": "actions",
                 "elements": [{"type": "button", "text": plain("Open the alert", 75), "url": link}],

@@ -5,8 +5,11 @@ use super::*;
 use crate::testing::record;
 use crate::{Cause, Status};
 
+/// 2027-01-15T08:00:00Z, after the records.
+const NOW: i64 = 1_800_000_000;
+
 fn sent(shape: &dyn Shape, record: &AlertRecord) -> Value {
-    serde_json::from_slice(&shape.request(record, 1_700_000_000).unwrap().body).unwrap()
+    serde_json::from_slice(&shape.request(record, NOW).unwrap().body).unwrap()
 }
 
 fn resolved() -> AlertRecord {
@@ -41,20 +44,31 @@ fn pagerduty_takes_at_most_512_kb_whatever_the_evidence() {
 #[test]
 fn a_graver_alert_ends_the_lower_one_in_alertmanager() {
     let shape = Alertmanager { url: "http://am:9093/".into(), lasts: jiff::SignedDuration::from_hours(5) };
-    let request = shape.request(&record(), 1_700_000_000).unwrap();
+    let request = shape.request(&record(), NOW).unwrap();
     assert_eq!(request.url, "http://am:9093/api/v2/alerts");
     let opened = sent(&shape, &record());
     assert_eq!(opened.as_array().unwrap().len(), 1);
     assert_eq!(opened[0]["labels"]["severity"], "error");
     assert_eq!(opened[0]["startsAt"], "2026-01-02T12:00:10Z");
-    assert_eq!(opened[0]["endsAt"], "2023-11-15T03:13:20Z");
+    assert_eq!(opened[0]["endsAt"], "2027-01-15T13:00:00Z");
     let graver = sent(&shape, &AlertRecord { cause: Cause::Graver, ..record() });
     let of = |severity: &str| {
         graver.as_array().unwrap().iter().find(|alert| alert["labels"]["severity"] == severity).unwrap()["endsAt"].clone()
     };
-    assert_eq!(of("warning"), "2023-11-14T22:13:20Z");
-    assert_eq!(of("error"), "2023-11-15T03:13:20Z");
-    assert_eq!(sent(&shape, &resolved())[0]["endsAt"], "2023-11-14T22:13:20Z");
+    assert_eq!(of("warning"), "2027-01-15T08:00:00Z");
+    assert_eq!(of("error"), "2027-01-15T13:00:00Z");
+    assert_eq!(sent(&shape, &resolved())[0]["endsAt"], "2027-01-15T08:00:00Z");
+}
+
+#[test]
+fn an_alert_ahead_of_the_clock_does_not_end_in_alertmanager_before_it_starts() {
+    let shape = Alertmanager { url: "http://am:9093".into(), lasts: jiff::SignedDuration::from_hours(5) };
+    let ahead = AlertRecord { first_seen: "2199-01-01T00:00:00Z".into(), ..resolved() };
+    let end = sent(&shape, &ahead);
+    assert_eq!(
+        (&end[0]["startsAt"], &end[0]["endsAt"]),
+        (&json!("2027-01-15T08:00:00Z"), &json!("2027-01-15T08:00:00Z"))
+    );
 }
 
 #[test]

@@ -56,19 +56,22 @@ impl Shape for Webhook {
         let id = record.delivery_id();
         let (content_type, value) = match self.body {
             Body::Alert => ("application/json", data),
-            Body::CloudEvents => (
-                "application/cloudevents+json",
-                json!({
+            Body::CloudEvents => {
+                let mut event = json!({
                     "specversion": "1.0",
                     "id": id,
                     "source": "/isolog",
                     "type": format!("io.isolog.alert.{}", record.cause.as_str()),
-                    "subject": record.service,
                     "time": record.last_seen,
                     "datacontenttype": "application/json",
                     "data": data,
-                }),
-            ),
+                });
+                // A subject that is there must not be empty.
+                if !record.service.is_empty() {
+                    event["subject"] = json!(record.service);
+                }
+                ("application/cloudevents+json", event)
+            }
             Body::Summary => (
                 "application/json",
                 json!({

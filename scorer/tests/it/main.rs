@@ -5,6 +5,7 @@
 mod alerts;
 mod backtest;
 mod clients;
+mod delivery;
 mod demo;
 mod files;
 mod kafka;

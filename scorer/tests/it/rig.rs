@@ -245,6 +245,15 @@ impl Scorer {
     }
 }
 
+/// Waits until something holds; names it when it does not.
+pub fn wait(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}: not after {LIMIT:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
