@@ -8,6 +8,7 @@ mod config;
 mod deliver;
 mod demo;
 mod explain;
+mod fault;
 mod finding;
 mod health;
 mod live;

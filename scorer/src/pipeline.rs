@@ -23,6 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::config::Settings;
+use crate::fault;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::news::{self, AlertFeed, Teller};
@@ -131,7 +132,9 @@ fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, giv
         together.extend(work.try_iter().take(DELIVER_TOGETHER - 1));
         let outgoing: Vec<Outgoing> =
             together.iter_mut().flat_map(|work| std::mem::take(&mut work.outgoing)).collect();
+        fault::here("before delivery");
         let delivered = delivery.deliver(&outgoing, &|| give_up.is_cancelled());
+        fault::here("delivered");
         for work in together {
             if let Some(arrived) = work.arrived {
                 metrics.batches_in_flight.dec();
@@ -351,6 +354,7 @@ impl Scoring {
             }
             return;
         };
+        fault::here("scored");
         let Score { score: value, percentile, .. } = score;
         let seen = Seen { event, score: value, percentile, pattern, known_pattern, origin: at };
         let mut news = std::mem::take(&mut self.news);
@@ -368,6 +372,7 @@ impl Scoring {
         if !news.is_empty() {
             self.teller.tell(&mut news, loaded.model.digest(), out);
         }
+        fault::here("detected");
         self.news = news;
     }
 

@@ -100,6 +100,14 @@ impl Process {
         Ok(())
     }
 
+    /// Whether it has not ended.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()

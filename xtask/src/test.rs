@@ -52,6 +52,7 @@ pub struct Rounds {
 /// At the first round in which one fails.
 pub fn faults(rounds: &Rounds) -> Result<()> {
     setup::run()?;
+    of_the_scorer(&["faults::", "--nocapture"])?;
     for round in 1..=rounds.rounds {
         println!("round {round} of {}", rounds.rounds);
         of_the_scorer(&["kafka::", "files::"])?;

@@ -520,7 +520,10 @@ impl Inner {
         }
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let name = store.name();
-        store.save(&packed, give_up).map_err(|why| format!("{name}: {why}"))
+        crate::fault::here("before snapshot");
+        store.save(&packed, give_up).map_err(|why| format!("{name}: {why}"))?;
+        crate::fault::here("snapshot written");
+        Ok(())
     }
 
     /// Tells the sources what is durable.

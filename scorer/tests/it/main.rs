@@ -7,6 +7,7 @@ mod backtest;
 mod clients;
 mod delivery;
 mod demo;
+mod faults;
 mod files;
 mod kafka;
 mod learning;

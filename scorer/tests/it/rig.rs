@@ -173,17 +173,23 @@ pub struct Scorer {
 impl Scorer {
     /// Starts it with the test's model; `arguments` win. Returns before it is ready.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, &[], arguments)
+    }
+
+    /// As [`Scorer::start`], with variables (`NAME=VALUE`) in its environment.
+    pub fn start_with(name: &str, variables: &[&str], arguments: &[&str]) -> Self {
         let folder = Workdir::create(name).unwrap();
         let free = || SocketAddr::from(([127, 0, 0, 1], testkit::free_port().unwrap()));
         let (http, grpc) = (free(), free());
         let (http_text, grpc_text) = (http.to_string(), grpc.to_string());
         let model = model().display().to_string();
-        let mut all = vec!["run", "--http-addr", &http_text, "--grpc-addr", &grpc_text];
+        let mut all = variables.to_vec();
+        all.extend([SCORER, "run", "--http-addr", &http_text, "--grpc-addr", &grpc_text]);
         if !arguments.contains(&"--model-path") {
             all.extend(["--model-path", &model]);
         }
         all.extend(arguments);
-        let process = Process::spawn(name, SCORER, all, &folder.path().join("scorer.log")).unwrap();
+        let process = Process::spawn(name, "env", all, &folder.path().join("scorer.log")).unwrap();
         Self { process, http, grpc, folder }
     }
 
@@ -221,6 +227,11 @@ impl Scorer {
     /// Scored and rejected records.
     pub fn counted(&self) -> usize {
         (self.metric("isolog_lines_scored_total") + self.metric("isolog_lines_rejected_total")) as usize
+    }
+
+    /// Whether it runs.
+    pub fn is_alive(&mut self) -> bool {
+        self.process.is_running().unwrap()
     }
 
     /// Its process id.
