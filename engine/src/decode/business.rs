@@ -105,15 +105,16 @@ pub(super) fn values<'e: 'n, 'n>(
 
 /// Milliseconds per unit.
 fn unit(word: &str) -> Option<f64> {
-    Some(match word.to_ascii_lowercase().as_str() {
-        "ns" | "nanos" | "nanoseconds" => 1e-6,
-        "us" | "µs" | "μs" | "micros" | "microseconds" => 1e-3,
-        "ms" | "msec" | "millis" | "millisecond" | "milliseconds" => 1.0,
-        "s" | "sec" | "secs" | "second" | "seconds" => 1e3,
-        "m" | "min" | "mins" | "minute" | "minutes" => 60e3,
-        "h" | "hour" | "hours" => 3_600e3,
-        _ => return None,
-    })
+    const UNITS: [(&[&str], f64); 6] = [
+        (&["ms", "msec", "millis", "millisecond", "milliseconds"], 1.0),
+        (&["s", "sec", "secs", "second", "seconds"], 1e3),
+        (&["us", "µs", "μs", "micros", "microseconds"], 1e-3),
+        (&["ns", "nanos", "nanoseconds"], 1e-6),
+        (&["m", "min", "mins", "minute", "minutes"], 60e3),
+        (&["h", "hour", "hours"], 3_600e3),
+    ];
+    let is_one = |names: &[&str]| names.iter().any(|name| name.eq_ignore_ascii_case(word));
+    UNITS.iter().find(|(names, _)| is_one(names)).map(|(_, milliseconds)| *milliseconds)
 }
 
 pub(crate) fn duration_ms(name: &str, value: &str) -> Option<f64> {

@@ -74,10 +74,11 @@ impl Detect for Detector {
         let Some(took) = at.took.filter(|took| settings.enabled && took.seen >= settings.least_seen) else {
             return;
         };
-        let usual = took.mean.exp();
-        let slow = took.log > took.mean + settings.deviations * took.deviation
-            && took.gap_ms > settings.factor * usual
-            && took.gap_ms > usual + settings.least_more_ms;
+        let is_much_slower = || {
+            let usual = took.mean.exp();
+            took.gap_ms > settings.factor * usual && took.gap_ms > usual + settings.least_more_ms
+        };
+        let slow = took.log > took.mean + settings.deviations * took.deviation && is_much_slower();
         let slot = self.state.slots.get_or(at.service.slot, || PerSlot {
             steps: Steps::new(settings.window_s, PARTS, at.service.lateness_s, at.time),
             condition: Condition::default(),

@@ -195,11 +195,11 @@ impl Places {
         let step = &mut self.steps[step as usize];
         let can_be_slow = took.seen >= LEAST_SEEN;
         let bound = took.mean + DEVIATIONS * took.deviation;
-        let usual = took.mean.exp();
-        let slow = can_be_slow
-            && took.log > bound
-            && took.gap_ms > FACTOR * usual
-            && took.gap_ms > usual + LEAST_MORE_MS;
+        let is_much_slower = || {
+            let usual = took.mean.exp();
+            took.gap_ms > FACTOR * usual && took.gap_ms > usual + LEAST_MORE_MS
+        };
+        let slow = can_be_slow && took.log > bound && is_much_slower();
         if is_first {
             step.traces.add(cell, [1, u32::from(can_be_slow), u32::from(slow)]);
         }
