@@ -4,10 +4,12 @@
 //! hiding each other. Surprisal's nats go to the words whose surprisals were averaged. What no word brought, such as
 //! words that are missing, belongs to the pattern as a whole; so the parts add up to the score's nats.
 
+use std::sync::OnceLock;
+
 use hashbrown::hash_map::{Entry, HashMap};
 
 use super::core::{self, Channels, Core, CoreScratch, Surprisals, View, severity_nats};
-use super::credit::credits;
+use super::credit::{CreditIndex, Credits};
 use super::patterns::FrequentPatterns;
 use super::{Explanation, Reason, ReasonKind};
 use crate::event::{Level, LogEvent};
@@ -29,18 +31,42 @@ struct Shares {
     pattern: f64,
 }
 
+/// What all explanations of a model read.
+#[derive(Debug)]
+pub struct Explaining {
+    patterns: FrequentPatterns,
+    /// Made when the first line is explained.
+    credits: OnceLock<CreditIndex>,
+}
+
+impl Explaining {
+    /// With the patterns that are told as the nearest.
+    pub const fn new(patterns: FrequentPatterns) -> Self {
+        Self { patterns, credits: OnceLock::new() }
+    }
+
+    /// The frequent patterns.
+    pub const fn patterns(&self) -> &FrequentPatterns {
+        &self.patterns
+    }
+
+    fn credits(&self, core: &Core, row: &[(u32, f64)]) -> Credits {
+        self.credits.get_or_init(|| CreditIndex::new(&core.text)).credits(&core.text, row)
+    }
+}
+
 /// Explains the event that `line` has read, its columns included, with surprisals by `counts`.
 pub fn explain(
     core: &Core,
     counts: &impl Surprisals,
-    patterns: &FrequentPatterns,
+    explaining: &Explaining,
     event: &LogEvent,
     own: u32,
     line: &Line,
     scratch: &mut CoreScratch,
 ) -> Explanation {
     let channels = core.channels_by(counts, View::from(line), own, scratch);
-    let shares = shares(core, counts, event, own, line, &channels);
+    let shares = shares(core, counts, explaining, event, own, line, &channels);
     let pattern = line.masked().pattern();
     let mut reasons = word_reasons(core, event, line, &shares);
     if let Some(level) = event.level {
@@ -64,7 +90,7 @@ pub fn explain(
         reasons,
         pattern: pattern.to_owned(),
         pattern_seen,
-        nearest_pattern: patterns.nearest(pattern).map(str::to_owned),
+        nearest_pattern: explaining.patterns.nearest(pattern).map(str::to_owned),
     }
 }
 
@@ -72,6 +98,7 @@ pub fn explain(
 fn shares(
     core: &Core,
     counts: &impl Surprisals,
+    explaining: &Explaining,
     event: &LogEvent,
     own: u32,
     line: &Line,
@@ -84,7 +111,10 @@ fn shares(
     shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.mean_nats);
     keep_greatest(&mut surprisals);
     shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.top_nats);
-    shares.pattern += share_text_forest(core, event, line, channels.forest_nats, &mut shares.forest);
+    let row: Vec<(u32, f64)> = core::text_row(line.columns()).collect();
+    let credits = explaining.credits(core, &row);
+    let nats = channels.forest_nats;
+    shares.pattern += share_text_forest(core, &credits, event, line, nats, &mut shares.forest);
     prefer_words(line, &mut shares);
     shares
 }
@@ -120,9 +150,15 @@ fn keep_greatest(surprisals: &mut [f64]) {
 }
 
 /// Adds the forest's nats to the words that brought them; returns what none of them brought.
-fn share_text_forest(core: &Core, event: &LogEvent, line: &Line, nats: f64, forest: &mut [f64]) -> f64 {
-    let row: Vec<(u32, f64)> = core::text_row(line.columns()).collect();
-    let credits = credits(&core.text, &row);
+fn share_text_forest(
+    core: &Core,
+    credits: &Credits,
+    event: &LogEvent,
+    line: &Line,
+    nats: f64,
+    forest: &mut [f64],
+) -> f64 {
+    let row = line.columns();
     let words = line.masked().words();
     let mut occurrences = vec![0_u32; row.len()];
     let place = |column: u32| row.binary_search_by_key(&column, |(column, _)| *column);

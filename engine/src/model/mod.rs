@@ -25,7 +25,7 @@ use crate::event::{LogEvent, LogLine};
 use crate::features::Line;
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
-use patterns::FrequentPatterns;
+use explain::Explaining;
 use session::SessionModel;
 
 /// Nats of the sum that take a score from s to s + (1 − s)(1 − 1/e).
@@ -176,7 +176,7 @@ impl Scratch {
 #[derive(Debug)]
 pub struct Model {
     core: Core,
-    patterns: FrequentPatterns,
+    explaining: Explaining,
     distribution: Distribution,
     sessions: Option<SessionModel>,
     provenance: Provenance,
@@ -260,7 +260,7 @@ impl Model {
         line.read(event);
         line.read_columns(event, self.core.spec);
         let counts = online.over(&self.core.counts, line);
-        explain::explain(&self.core, &counts, &self.patterns, event, 0, line, core)
+        explain::explain(&self.core, &counts, &self.explaining, event, 0, line, core)
     }
 
     /// Counts an event that was scored: it takes effect with its service's next full step.
@@ -273,7 +273,7 @@ impl Model {
         let Scratch { line, core, .. } = scratch;
         line.read(event);
         line.read_columns(event, self.core.spec);
-        explain::explain(&self.core, &self.core.counts, &self.patterns, event, own, line, core)
+        explain::explain(&self.core, &self.core.counts, &self.explaining, event, own, line, core)
     }
 
     /// Judges the line whose canonical text was read.
@@ -349,7 +349,7 @@ impl Model {
 
     /// The most frequent patterns of the training lines with their counts, most frequent first, at most 4,096.
     pub fn frequent_patterns(&self) -> &[(String, u64)] {
-        self.patterns.as_slice()
+        self.explaining.patterns().as_slice()
     }
 
     /// The model of whole sessions, where it was trained with a session key.

@@ -1,5 +1,7 @@
 //! The patterns that training saw most often, as people read them.
 
+use std::sync::OnceLock;
+
 use hashbrown::HashMap;
 
 use crate::features::{is_word_byte, stable_hash};
@@ -79,17 +81,53 @@ fn cut(text: &str) -> String {
 }
 
 /// The frequent patterns of a model, ready to be compared with a line's.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct FrequentPatterns {
     patterns: Vec<(String, u64)>,
-    words: Vec<Vec<u64>>,
+    /// Made when the first line is compared.
+    words: OnceLock<WordIndex>,
+}
+
+/// Which patterns have a word.
+#[derive(Clone, Debug)]
+struct WordIndex {
+    /// Where the patterns of each word are.
+    places: HashMap<u64, (u32, u32)>,
+    /// Numbers of patterns, word after word.
+    patterns: Vec<u32>,
+    /// How many distinct words each pattern has.
+    words: Vec<u32>,
+}
+
+impl WordIndex {
+    fn new(patterns: &[(String, u64)]) -> Self {
+        let mut pairs: Vec<(u64, u32)> = Vec::new();
+        let mut words = Vec::with_capacity(patterns.len());
+        for (number, (text, _)) in patterns.iter().enumerate() {
+            let of_pattern = words_of(text);
+            words.push(of_pattern.len() as u32);
+            pairs.extend(of_pattern.iter().map(|word| (*word, number as u32)));
+        }
+        pairs.sort_unstable();
+        let mut places = HashMap::new();
+        let mut start = 0;
+        for of_word in pairs.chunk_by(|(a, _), (b, _)| a == b) {
+            places.insert(of_word[0].0, (start, of_word.len() as u32));
+            start += of_word.len() as u32;
+        }
+        Self { places, patterns: pairs.into_iter().map(|(_, number)| number).collect(), words }
+    }
+
+    fn with(&self, word: u64) -> &[u32] {
+        let (start, count) = self.places.get(&word).copied().unwrap_or_default();
+        &self.patterns[start as usize..][..count as usize]
+    }
 }
 
 impl FrequentPatterns {
     /// From texts and counts, most frequent first.
-    pub fn new(patterns: Vec<(String, u64)>) -> Self {
-        let words = patterns.iter().map(|(text, _)| words_of(text)).collect();
-        Self { patterns, words }
+    pub const fn new(patterns: Vec<(String, u64)>) -> Self {
+        Self { patterns, words: OnceLock::new() }
     }
 
     /// Texts and counts, most frequent first.
@@ -101,15 +139,19 @@ impl FrequentPatterns {
     /// twice or more; the more frequent one of equals.
     pub fn nearest(&self, pattern: &str) -> Option<&str> {
         const LEAST_LIKENESS: f64 = 1.0 / 3.0;
+        let index = self.words.get_or_init(|| WordIndex::new(&self.patterns));
         let wanted = words_of(&cut(pattern));
+        let mut shared = vec![0_u32; self.patterns.len()];
+        for word in &wanted {
+            index.with(*word).iter().for_each(|number| shared[*number as usize] += 1);
+        }
         let mut best: Option<(f64, &str)> = None;
-        for ((text, count), words) in self.patterns.iter().zip(&self.words) {
-            if *count < 2 || words.is_empty() || text == pattern {
-                continue;
-            }
-            let shared = shared(&wanted, words);
-            let likeness = 2.0 * shared as f64 / (wanted.len() + words.len()) as f64;
-            if likeness >= LEAST_LIKENESS && best.is_none_or(|(most, _)| likeness > most) {
+        for (number, shared) in shared.into_iter().enumerate().filter(|(_, shared)| *shared > 0) {
+            let (text, count) = &self.patterns[number];
+            let words = wanted.len() + index.words[number] as usize;
+            let likeness = f64::from(2 * shared) / words as f64;
+            let is_better = likeness >= LEAST_LIKENESS && best.is_none_or(|(most, _)| likeness > most);
+            if is_better && *count >= 2 && text != pattern {
                 best = Some((likeness, text));
             }
         }
@@ -135,12 +177,10 @@ fn words_of(pattern: &str) -> Vec<u64> {
     words
 }
 
-fn shared(a: &[u64], b: &[u64]) -> usize {
-    a.iter().filter(|word| b.binary_search(word).is_ok()).count()
-}
-
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -153,6 +193,31 @@ mod tests {
         assert_eq!(frequent.nearest("connection reset by <ip>"), Some("connection closed by <ip>"));
         assert_eq!(frequent.nearest("kernel panic <num>"), None);
         assert_eq!(frequent.nearest("connection closed by <ip>"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn the_index_finds_what_comparing_with_each_finds(
+            patterns in prop::collection::vec(("([ab<>] ?|cd |<num> ){0,7}", 1_u64..4), 0..30),
+            asked in "([ab<>] ?|cd |<num> ){0,7}",
+        ) {
+            let wanted = words_of(&asked);
+            let mut best: Option<(f64, &str)> = None;
+            for (text, count) in &patterns {
+                let words = words_of(text);
+                let shared = wanted.iter().filter(|word| words.contains(word)).count();
+                let likeness = 2.0 * shared as f64 / (wanted.len() + words.len()).max(1) as f64;
+                if *count > 1
+                    && *text != asked
+                    && likeness >= 1.0 / 3.0
+                    && best.is_none_or(|(most, _)| likeness > most)
+                {
+                    best = Some((likeness, text));
+                }
+            }
+            let frequent = FrequentPatterns::new(patterns.clone());
+            prop_assert_eq!(frequent.nearest(&asked), best.map(|(_, text)| text));
+        }
     }
 
     #[test]

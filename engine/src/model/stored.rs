@@ -6,6 +6,7 @@ use super::channel::Tail;
 use super::core::Core;
 use super::counts::Counts;
 use super::distribution::Distribution;
+use super::explain::Explaining;
 use super::patterns::{FrequentPatterns, MOST_PATTERNS};
 use super::session::{SessionModel, StoredSessions};
 use super::{Contamination, Model, Provenance};
@@ -71,7 +72,7 @@ impl StoredModel {
                 text: forest(self.text)?,
                 tails: self.tails,
             },
-            patterns: FrequentPatterns::new(self.patterns),
+            explaining: Explaining::new(FrequentPatterns::new(self.patterns)),
             distribution,
             sessions,
             provenance: self.provenance,
@@ -91,7 +92,7 @@ impl Model {
     ) -> Self {
         let mut model = Self {
             core,
-            patterns,
+            explaining: Explaining::new(patterns),
             distribution,
             sessions: None,
             provenance,
@@ -124,7 +125,7 @@ impl Model {
             text: self.core.text.data().clone(),
             tails: self.core.tails.clone(),
             cells: self.distribution.pairs(),
-            patterns: self.patterns.as_slice().to_vec(),
+            patterns: self.explaining.patterns().as_slice().to_vec(),
             sessions: self.sessions.as_ref().map(SessionModel::to_stored),
         }
     }
