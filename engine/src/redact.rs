@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
+use crate::decode::Events;
 use crate::event::LogEvent;
 pub use patterns::{DEFAULT_PATTERNS, SENSITIVE_NAMES};
 use screen::Screen;
@@ -195,6 +196,20 @@ impl Redactor {
             }
         }
         changed
+    }
+
+    /// As [`Redactor::redact`], for the events that `bytes` were decoded to just now: where nothing in the record
+    /// hints at a secret, they are not searched one by one.
+    pub fn redact_decoded(&self, bytes: &[u8], events: &mut Events) -> usize {
+        if !events.is_verbatim() || !self.is_clean(bytes) {
+            return events.iter_mut().map(|event| self.redact(event)).sum();
+        }
+        let has_made_messages = events.has_made_messages();
+        let redact = |event: &mut LogEvent| {
+            let of_message = if has_made_messages { self.redact_in_place(&mut event.message) } else { 0 };
+            of_message + self.redact_named(event)
+        };
+        events.iter_mut().map(redact).sum()
     }
 
     /// Replaces the secrets of an event's message, service and attributes; returns how many texts were changed.

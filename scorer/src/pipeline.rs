@@ -442,12 +442,8 @@ impl Scoring {
             let context =
                 RecordContext { transport_time: record.transport_time(), service: record.service() };
             self.decoder.decode_into(bytes, context, out)?;
-            if out.is_verbatim() && redactor.is_clean(bytes) {
-                for event in out.iter_mut() {
-                    redactor.redact_named(event);
-                }
-                return Ok(());
-            }
+            redactor.redact_decoded(bytes, out);
+            return Ok(());
         }
         for event in out.iter_mut() {
             redactor.redact(event);

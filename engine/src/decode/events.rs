@@ -23,6 +23,8 @@ pub struct Events {
     pub(super) spans: Spans,
     /// Whether every text of the record that was decoded last is a piece of its bytes as they came.
     pub(super) verbatim: bool,
+    /// Whether messages are made of several such pieces.
+    pub(super) made_messages: bool,
 }
 
 impl Events {
@@ -63,9 +65,15 @@ impl Events {
     }
 
     /// Whether every text of the events is a piece of the record's bytes as they came, so that what those bytes do
-    /// not hold, the events do not hold either. Speaks of the record that was decoded last.
+    /// not hold, the events do not hold either; but for messages where [`Events::has_made_messages`]. Speaks of the
+    /// record that was decoded last.
     pub const fn is_verbatim(&self) -> bool {
         self.verbatim
+    }
+
+    /// Whether messages are made of several pieces of the record, as those of web accesses are.
+    pub const fn has_made_messages(&self) -> bool {
+        self.made_messages
     }
 }
 

@@ -4,6 +4,14 @@ use crate::event::Level;
 
 /// The level that a word names, in any case; digits of OpenTelemetry's ranges (`INFO2`) are allowed.
 pub fn from_word(word: &str) -> Option<Level> {
+    // As most programs write them.
+    match word.as_bytes() {
+        b"INFO" | b"info" => return Some(Level::Info),
+        b"ERROR" | b"error" => return Some(Level::Error),
+        b"WARN" | b"warn" => return Some(Level::Warn),
+        b"DEBUG" | b"debug" => return Some(Level::Debug),
+        _ => {}
+    }
     let word = word.trim().trim_matches(['[', ']', '<', '>', '(', ')']);
     let word = match word.as_bytes() {
         [.., b'1'..=b'4'] if word.len() > 4 => &word[..word.len() - 1],

@@ -123,7 +123,7 @@ impl Decoder {
         out: &mut Events,
     ) -> Result<(), Rejected> {
         let before = out.len();
-        out.verbatim = false;
+        (out.verbatim, out.made_messages) = (false, false);
         let result = self.decode_record(record, context, out);
         if result.is_err() {
             out.truncate(before);

@@ -166,11 +166,14 @@ pub(super) enum Part {
     Service,
     Message,
     SeverityNumber,
+    Method,
+    Url,
+    Status,
 }
 
 impl Part {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 8;
 }
 
 #[derive(Clone, Debug)]
@@ -250,7 +253,13 @@ impl NameTable {
 
     /// Whether a field of this name is inside of one that may wrap the record proper.
     pub(super) fn wraps(&self, name: &str) -> bool {
-        self.unwrap.iter().any(|wrapper| name.strip_prefix(wrapper).is_some_and(|rest| rest.starts_with('.')))
+        // Most names are no longer than any that may wrap.
+        let shorter = if name.len() < 63 { (1 << name.len()) - 1 } else { u64::MAX };
+        self.unwrap.lengths & shorter != 0
+            && self
+                .unwrap
+                .iter()
+                .any(|wrapper| name.strip_prefix(wrapper).is_some_and(|rest| rest.starts_with('.')))
     }
 
     pub(super) fn new(names: &FieldNames) -> Self {
@@ -261,6 +270,9 @@ impl NameTable {
             (Part::Service, &table.service),
             (Part::Message, &table.message),
             (Part::SeverityNumber, &table.severity_number),
+            (Part::Method, &table.method),
+            (Part::Url, &table.url),
+            (Part::Status, &table.status),
         ];
         Self { parts: PartNames::new(&lists), ..table.clone() }
     }

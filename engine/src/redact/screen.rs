@@ -8,13 +8,44 @@ const CHUNK: usize = 512;
 /// Fewest digits of a card.
 const CARD_DIGITS: usize = 13;
 
+/// From this length on, hints are looked for by four of their bytes at once, which few other texts share.
+const LONG_HINT: usize = 4;
+
 /// Finds any of some hints, in any case.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Screen {
     /// `None` where this machine has no fast way; every text is then worth searching.
-    searcher: Option<Searcher>,
+    searchers: Option<Searchers>,
     /// Length of the longest hint in bytes.
     longest: usize,
+}
+
+/// Each looks for its hints by as many of their first bytes as the shortest of them has.
+#[derive(Clone, Debug)]
+struct Searchers {
+    /// Hints of two bytes, of which there are few if any.
+    pairs: Vec<[u8; 2]>,
+    /// Hints of other lengths below [`LONG_HINT`], and the others.
+    by_length: Vec<Searcher>,
+}
+
+impl Searchers {
+    /// For hints in small letters.
+    fn new(hints: &[Vec<u8>]) -> Option<Self> {
+        let pairs: Vec<[u8; 2]> = hints.iter().filter_map(|hint| hint.as_slice().try_into().ok()).collect();
+        let (short, long): (Vec<&Vec<u8>>, Vec<&Vec<u8>>) =
+            hints.iter().filter(|hint| hint.len() != 2).partition(|hint| hint.len() < LONG_HINT);
+        let lists = [short, long].into_iter().filter(|hints| !hints.is_empty());
+        let by_length = lists.map(Searcher::new).collect::<Option<_>>()?;
+        Some(Self { pairs, by_length })
+    }
+
+    fn find(&self, folded: &[u8]) -> bool {
+        let has = |[first, second]: &[u8; 2]| {
+            memchr::memchr_iter(*first, folded).any(|at| folded.get(at + 1) == Some(second))
+        };
+        self.by_length.iter().any(|searcher| searcher.find(folded).is_some()) || self.pairs.iter().any(has)
+    }
 }
 
 impl Screen {
@@ -30,20 +61,20 @@ impl Screen {
             }
         }
         let longest = kept.iter().map(Vec::len).max().unwrap_or(0);
-        let searcher = if longest < CHUNK / 2 { Searcher::new(&kept) } else { None };
-        Self { searcher, longest }
+        let searchers = if longest < CHUNK / 2 { Searchers::new(&kept) } else { None };
+        Self { searchers, longest }
     }
 
     /// Whether a text may hold a hint.
     pub fn may_hold_hint(&self, mut text: &[u8]) -> bool {
-        let Some(searcher) = &self.searcher else { return true };
+        let Some(searchers) = &self.searchers else { return true };
         let mut chunk = [0; CHUNK];
         loop {
             let length = text.len().min(CHUNK);
             for (folded, byte) in chunk.iter_mut().zip(text) {
                 *folded = fold(*byte);
             }
-            if searcher.find(&chunk[..length]).is_some() {
+            if searchers.find(&chunk[..length]) {
                 return true;
             }
             if length == text.len() {
@@ -72,9 +103,11 @@ pub(super) fn may_hold_card(text: &[u8]) -> bool {
         }
         let before = text[..at].iter().rev().take_while(|byte| is_part(byte)).count();
         let after = text[at..].iter().take_while(|byte| is_part(byte)).count();
-        let digits = text[at - before..at + after].iter().filter(|byte| byte.is_ascii_digit()).count();
-        if digits >= CARD_DIGITS {
-            return true;
+        if before + after >= CARD_DIGITS {
+            let digits = text[at - before..at + after].iter().filter(|byte| byte.is_ascii_digit()).count();
+            if digits >= CARD_DIGITS {
+                return true;
+            }
         }
         at += after + CARD_DIGITS - 1;
     }
@@ -89,8 +122,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_hint_is_found_wherever_it_lies(before in 0_usize..1_500, after in 0_usize..600, which in 0_usize..4) {
-            let hints = ["Token", "pin", "</", "private key-----"];
+        fn a_hint_is_found_wherever_it_lies(before in 0_usize..1_500, after in 0_usize..600, which in 0_usize..6) {
+            let hints = ["Token", "pin", "</", "private key-----", "eyJ", "aws_"];
             let screen = Screen::new(&hints);
             let text = format!("{}{}{}", ".".repeat(before), hints[which].to_ascii_uppercase(), ".".repeat(after));
             prop_assert!(screen.may_hold_hint(text.as_bytes()));
@@ -111,7 +144,7 @@ mod tests {
         let screen = Screen::new(&hints);
         let line = b"2026-01-05 12:00:00.123 INFO order 1234567890 shipped to 10.0.0.1 in 35 ms";
         // Where the machine has no fast way, every line is.
-        assert_eq!(screen.may_hold_hint(line), screen.searcher.is_none());
+        assert_eq!(screen.may_hold_hint(line), screen.searchers.is_none());
         assert!(!may_hold_card(line));
     }
 }

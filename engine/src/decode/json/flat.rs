@@ -2,10 +2,12 @@
 //! buffers that are used again. Whatever is out of the ordinary is left to the general way in [`super::reader`] and
 //! [`super::fields`]; what this one takes, it decodes to the same event.
 
+use std::fmt::Write as _;
+
 use super::reader::Reader;
 use crate::decode::events::{Events, Filling};
 use crate::decode::fields::{self, integer};
-use crate::decode::settings::{Names, Part};
+use crate::decode::settings::Part;
 use crate::decode::shape::Scope;
 use crate::decode::{level, plain, time};
 use crate::event::{EventTime, Level, Limits, TimeSource};
@@ -84,7 +86,9 @@ fn scan(text: &str, scope: &Scope<'_>, fields: &mut Vec<Field>) -> Option<Found>
         if kind != Kind::Null {
             let is_text = matches!(kind, Kind::Text);
             for (part, rank) in names.parts(name) {
-                if kind == Kind::Escaped && part != Part::Message {
+                // Whether the others are needed is not known yet.
+                let may_be_escaped = matches!(part, Part::Message | Part::Method | Part::Url | Part::Status);
+                if kind == Kind::Escaped && !may_be_escaped {
                     return None;
                 }
                 let is_better = found.0[part as usize].is_none_or(|best| (rank, index) < best);
@@ -114,7 +118,7 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
     let value = |field: &Field| &text[field.value.0 as usize..field.value.1 as usize];
     let (time_at, level_at, service_at) =
         (found.at(Part::Time), found.at(Part::Level), found.at(Part::Service));
-    let message_at = found.at(Part::Message)?;
+    let message_at = found.at(Part::Message);
     if service_at.is_none() && fields.iter().any(|field| name(field) == "hostname") {
         return None;
     }
@@ -122,20 +126,23 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
         None => None,
         Some(index) => Some(time_of(value(&fields[index]), fields[index].is_number, scope)?),
     };
-    let by_number = || found.at(Part::SeverityNumber).is_some();
-    let by_status = || {
-        let has = |names: &Names| fields.iter().any(|field| names.rank(name(field)).is_some());
-        has(&scope.names().method) && has(&scope.names().url)
+    let status = match (message_at, level_at) {
+        (Some(_), Some(_)) => None,
+        _ => status_of(text, fields, found)?,
     };
     let level = match level_at {
-        None if by_number() || by_status() => return None,
-        None => None,
+        None if found.at(Part::SeverityNumber).is_some() => return None,
+        None => status.map(level::from_status),
         Some(index) => Some(level_of(value(&fields[index]))?),
+    };
+    let request = match message_at {
+        Some(_) => None,
+        None => Some((found.at(Part::Method)?, found.at(Part::Url)?, status?)),
     };
     let mut filling = out.next();
     let mut is_verbatim = true;
     for (index, field) in fields.iter().enumerate() {
-        if index == message_at {
+        if Some(index) == message_at {
             write(text, field, scope, &mut filling.event.message)?;
             is_verbatim &= field.kind != Kind::Escaped;
         } else if Some(index) == service_at {
@@ -153,10 +160,15 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
     event.time_source = if timestamp.is_some() { TimeSource::Record } else { TimeSource::Transport };
     event.level = level;
     if event.service.is_empty()
-        && let Some(known) = scope.context.service
+        && let Some(known) = scope.context.service.or(request.map(|_| "web"))
     {
         is_verbatim = false;
         event.service.push_str(known);
+    }
+    if let Some((method, url, status)) = request {
+        let (method, url) = (value(&fields[method]), value(&fields[url]));
+        // Writing into a text cannot fail.
+        let _ = write!(event.message, "{method} {url} {status}");
     }
     event.message.truncate(event.message.trim_end_matches(['\n', '\r']).len());
     let start = event.message.trim_start();
@@ -169,7 +181,20 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
     }
     fields::check(event, scope).ok()?;
     out.verbatim = is_verbatim && scope.is_outermost();
+    out.made_messages = request.is_some();
     Some(())
+}
+
+/// The HTTP status of a web access record, `Some(None)` where it is none. `None`: this needs the general way.
+fn status_of(text: &str, fields: &[Field], found: Found) -> Option<Option<u16>> {
+    let parts = [Part::Method, Part::Url, Part::Status].map(|part| found.at(part).map(|at| &fields[at]));
+    let [Some(method), Some(url), Some(status)] = parts else { return Some(None) };
+    if [method, url, status].iter().any(|field| field.kind == Kind::Escaped) {
+        return None;
+    }
+    let written = &text[status.value.0 as usize..status.value.1 as usize];
+    let status = integer(written.trim()).and_then(|status| u16::try_from(status).ok());
+    Some(status.filter(|status| (100..600).contains(status)))
 }
 
 fn write(text: &str, field: &Field, scope: &Scope<'_>, into: &mut String) -> Option<()> {
@@ -425,6 +450,9 @@ mod tests {
             r#""GET""#,
             r#""/x""#,
             "503",
+            "404.0",
+            r#"" 204 ""#,
+            "99",
             r#"["a", 1, {"b": 2}]"#,
             "[1,]",
             r#"{"name":"api","level":"warn"}"#,
@@ -473,6 +501,9 @@ mod tests {
             r#"{"timestamp":"2026-01-05T12:00:00Z","level":"INFO","service":"api","message":"ready","port":80}"#,
             r#"{ "time": 1767614400123, "lvl": 30, "msg": "say \"hi\"", "tags": ["a"], "gone": null }"#,
             r#"{"log":"plain text without a level\n","stream":"stdout"}"#,
+            r#"{"timestamp":1767614400,"ip":"10.0.0.1","method":"GET","url":"/x","status":503,"service":"edge"}"#,
+            r#"{"verb":"GET","path":"/a b","code":"200"}"#,
+            r#"{"msg":"done","method":"PUT","url":"/x","status":404,"path":"a\"b"}"#,
         ] {
             assert!(assert_same(text), "{text}");
         }
