@@ -80,6 +80,10 @@ pub struct Metrics {
     registry: Arc<Registry>,
     /// Lines that got a score.
     pub lines_scored: Counter,
+    /// Lines that gRPC callers were told the score of.
+    pub grpc_lines_scored: Counter,
+    /// Lines of gRPC callers that could not be read.
+    pub grpc_lines_rejected: Counter,
     /// Lines whose score was in a table of recent lines.
     pub score_table_hits: Counter,
     /// Lines whose score was not, while there is a table.
@@ -131,6 +135,8 @@ impl Default for Metrics {
         let metrics = Self {
             registry: Arc::default(),
             lines_scored: Counter::default(),
+            grpc_lines_scored: Counter::default(),
+            grpc_lines_rejected: Counter::default(),
             score_table_hits: Counter::default(),
             score_table_misses: Counter::default(),
             lines_rejected: Family::default(),
@@ -156,6 +162,7 @@ impl Default for Metrics {
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
         registry.register("lines_scored", "Lines that got a score", metrics.lines_scored.clone());
+        metrics.register_grpc(&mut registry);
         registry.register(
             "score_table_hits",
             "Lines whose score was in a table of recent lines",
@@ -215,6 +222,19 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    fn register_grpc(&self, registry: &mut Registry) {
+        registry.register(
+            "grpc_lines_scored",
+            "Lines that gRPC callers were told the score of",
+            self.grpc_lines_scored.clone(),
+        );
+        registry.register(
+            "grpc_lines_rejected",
+            "Lines of gRPC callers that could not be read",
+            self.grpc_lines_rejected.clone(),
+        );
+    }
+
     fn register_state(&self, registry: &mut Registry) {
         registry.register(
             "state_snapshots",

@@ -26,6 +26,9 @@ impl Told {
     /// Adds what is new.
     pub fn tell(&mut self, scratch: &Scratch, metrics: &Metrics) {
         let now = scratch.table_counts();
+        if now == self.0 {
+            return;
+        }
         metrics.score_table_hits.inc_by(now.hits - self.0.hits);
         metrics.score_table_misses.inc_by(now.misses - self.0.misses);
         self.0 = now;

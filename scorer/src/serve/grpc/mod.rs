@@ -48,7 +48,13 @@ pub async fn server(app: &App, listener: TcpListener) -> anyhow::Result<Serving>
     let settings = &app.settings;
     let limit = settings.serve.grpc_max_message_bytes;
     let guard = TokenCheck::new(settings.serve.grpc_token.as_ref());
-    let scoring = Scoring::new(app.model.clone(), app.model_file.clone(), settings, app.stop.clone());
+    let scoring = Scoring::new(
+        app.model.clone(),
+        app.model_file.clone(),
+        settings,
+        app.metrics.clone(),
+        app.stop.clone(),
+    );
     let others = ScoringServiceServer::new(scoring.clone())
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Zstd)

@@ -18,18 +18,21 @@ use tonic::{Request, Response, Status, Streaming};
 use super::convert;
 use crate::config::Settings;
 use crate::live::{LiveModel, Loaded, ModelFile};
-use crate::remember;
+use crate::metrics::Metrics;
+use crate::remember::{self, Told};
 
 /// Most lines of one batch: a message of the largest size could otherwise hold millions of empty ones.
 pub const MAX_BATCH_LINES: usize = 10_000;
 
 thread_local! {
-    static SCRATCH: RefCell<Option<Scratch>> = const { RefCell::new(None) };
+    static SCRATCH: RefCell<Option<(Scratch, Told)>> = const { RefCell::new(None) };
 }
 
-/// Scores for peers.
+/// Scores for peers. Every call has a clone.
 #[derive(Clone)]
-pub struct Scoring {
+pub struct Scoring(Arc<Parts>);
+
+struct Parts {
     live: LiveModel,
     file: Option<Arc<ModelFile>>,
     decoder: Decoder,
@@ -37,7 +40,8 @@ pub struct Scoring {
     redactor: Redactor,
     table_lines: usize,
     stop: CancellationToken,
-    batches: Arc<Semaphore>,
+    batches: Semaphore,
+    metrics: Metrics,
 }
 
 impl Scoring {
@@ -46,10 +50,11 @@ impl Scoring {
         live: LiveModel,
         file: Option<Arc<ModelFile>>,
         settings: &Settings,
+        metrics: Metrics,
         stop: CancellationToken,
     ) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self {
+        Self(Arc::new(Parts {
             live,
             file,
             decoder: Decoder::new(settings.decode.clone()),
@@ -57,12 +62,13 @@ impl Scoring {
             redactor: settings.redactor.clone(),
             table_lines: settings.model.table_lines,
             stop,
-            batches: Arc::new(Semaphore::new(cores)),
-        }
+            batches: Semaphore::new(cores),
+            metrics,
+        }))
     }
 
     pub(super) fn model(&self) -> Result<Arc<Loaded>, Status> {
-        self.live.get().ok_or_else(|| {
+        self.0.live.get().ok_or_else(|| {
             Status::unavailable("no model is loaded yet; train one with `trainer`, it is taken up by itself")
         })
     }
@@ -81,10 +87,10 @@ impl Scoring {
         let context = RecordContext { transport_time: received, service: service.as_deref() };
         let mut events = Vec::new();
         match line.content.ok_or_else(no_line)? {
-            Content::Text(text) => self.decoder.decode(text.as_bytes(), context, &mut events)?,
-            Content::Raw(bytes) => self.decoder.decode(&bytes, context, &mut events)?,
+            Content::Text(text) => self.0.decoder.decode(text.as_bytes(), context, &mut events)?,
+            Content::Raw(bytes) => self.0.decoder.decode(&bytes, context, &mut events)?,
             Content::Event(event) => {
-                let mut event = convert::event_of(event, received, self.limits)?;
+                let mut event = convert::event_of(event, received, self.0.limits)?;
                 if event.service.is_empty() {
                     event.service = service.unwrap_or_default();
                 }
@@ -92,7 +98,7 @@ impl Scoring {
             }
         }
         for event in &mut events {
-            self.redactor.redact(event);
+            self.0.redactor.redact(event);
         }
         Ok(events)
     }
@@ -106,10 +112,32 @@ impl Scoring {
         explain: v1::Explain,
         room: &mut usize,
     ) -> Result<Vec<v1::ScoredEvent>, Rejected> {
+        let scored = self.try_score_line(loaded, line, explain, room);
+        match &scored {
+            Ok(events) => self.count_scored(events.len() as u64),
+            Err(_) => {
+                self.0.metrics.grpc_lines_rejected.inc();
+            }
+        }
+        scored
+    }
+
+    /// Counts lines that were answered.
+    pub(super) fn count_scored(&self, lines: u64) {
+        self.0.metrics.grpc_lines_scored.inc_by(lines);
+    }
+
+    fn try_score_line(
+        &self,
+        loaded: &Loaded,
+        line: Option<v1::Line>,
+        explain: v1::Explain,
+        room: &mut usize,
+    ) -> Result<Vec<v1::ScoredEvent>, Rejected> {
         let events = self.events(line)?;
         let more = events.len().saturating_sub(1);
         *room = room.checked_sub(more).ok_or_else(|| {
-            let (found, allowed) = (events.len(), self.limits.max_events);
+            let (found, allowed) = (events.len(), self.0.limits.max_events);
             let detail = format!(
                 "the line holds {found} events, and all lines of a call together may hold MAX_EVENTS = {allowed} \
                  beyond one each; send it in a call of its own"
@@ -136,8 +164,8 @@ impl Scoring {
     }
 
     /// Events that one call may hold at once, beyond one for each line.
-    const fn room(&self) -> usize {
-        self.limits.max_events
+    fn room(&self) -> usize {
+        self.0.limits.max_events
     }
 
     /// The answer to one line of a stream.
@@ -153,24 +181,28 @@ impl Scoring {
 
     /// Lends the thread's buffers.
     pub(super) fn with_scratch<R>(&self, work: impl FnOnce(&mut Scratch) -> R) -> R {
-        SCRATCH.with_borrow_mut(|scratch| {
-            work(scratch.get_or_insert_with(|| remember::scratch(self.table_lines)))
+        SCRATCH.with_borrow_mut(|own| {
+            let (scratch, told) =
+                own.get_or_insert_with(|| (remember::scratch(self.0.table_lines), Told::default()));
+            let result = work(scratch);
+            told.tell(scratch, &self.0.metrics);
+            result
         })
     }
 
     /// Bounds on one event.
-    pub(super) const fn limits(&self) -> Limits {
-        self.limits
+    pub(super) fn limits(&self) -> Limits {
+        self.0.limits
     }
 
     /// Takes out secrets.
-    pub(super) const fn redactor(&self) -> &Redactor {
-        &self.redactor
+    pub(super) fn redactor(&self) -> &Redactor {
+        &self.0.redactor
     }
 
     /// Cancelled when the server is to stop.
-    pub(super) const fn stop(&self) -> &CancellationToken {
-        &self.stop
+    pub(super) fn stop(&self) -> &CancellationToken {
+        &self.0.stop
     }
 }
 
@@ -227,7 +259,7 @@ impl v1::scoring_service_server::ScoringService for Scoring {
         let loaded = self.model()?;
         let explain = request.explain();
         let _turn =
-            self.batches.acquire().await.map_err(|_| Status::unavailable("the server is stopping"))?;
+            self.0.batches.acquire().await.map_err(|_| Status::unavailable("the server is stopping"))?;
         let this = self.clone();
         let scored = tokio::task::spawn_blocking(move || {
             let mut room = this.room();
@@ -262,7 +294,7 @@ impl v1::scoring_service_server::ScoringService for Scoring {
         &self,
         _request: Request<v1::ReloadModelRequest>,
     ) -> Result<Response<v1::ReloadModelResponse>, Status> {
-        let file = self.file.clone().ok_or_else(|| {
+        let file = self.0.file.clone().ok_or_else(|| {
             Status::failed_precondition("the model was trained in this process; there is no file to read")
         })?;
         let reloaded = tokio::task::spawn_blocking(move || file.reload())

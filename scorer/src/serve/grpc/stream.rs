@@ -156,6 +156,7 @@ impl Answering {
         if anomaly && asked.explain != v1::Explain::None {
             return None;
         }
+        self.scoring.count_scored(1);
         self.event.clear();
         let time = asked.time.or(asked.received).unwrap_or_else(now);
         wire::put_time(1, convert::timestamp(time.as_micros()), &mut self.event);

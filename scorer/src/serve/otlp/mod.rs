@@ -41,7 +41,8 @@ pub struct Otlp {
     intake: Intake,
     /// Of each export; none where nothing learns.
     cuts: Vec<Cut>,
-    decoder: Decoder,
+    /// Shared, as every call has a clone of the service.
+    decoder: Arc<Decoder>,
     in_flight: Arc<Semaphore>,
     max_message_bytes: usize,
 }
@@ -50,6 +51,7 @@ impl Otlp {
     /// Hands records to `intake`; `decode` are the settings of every source, of which the shape is not used.
     pub fn new(intake: Intake, cuts: Vec<Cut>, decode: DecodeSettings, max_message_bytes: usize) -> Self {
         let decoder = Decoder::new(DecodeSettings { format: Some("otlp_proto".to_owned()), ..decode });
+        let decoder = Arc::new(decoder);
         Self { intake, cuts, decoder, in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB)), max_message_bytes }
     }
 

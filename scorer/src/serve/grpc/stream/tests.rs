@@ -45,7 +45,8 @@ fn the_quick_way_answers_as_the_other_does_and_is_taken_by_ordinary_events() {
     let loaded = loaded();
     let live = crate::live::LiveModel::default();
     let loaded = live.set(loaded);
-    let scoring = Scoring::new(live, None, &settings(&[]), CancellationToken::new());
+    let metrics = crate::metrics::Metrics::default();
+    let scoring = Scoring::new(live, None, &settings(&[]), metrics.clone(), CancellationToken::new());
     let mut answering = StreamCodec(scoring.clone()).decoder();
     let quick = std::cell::Cell::new(0);
     let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(3_000));
@@ -61,6 +62,9 @@ fn the_quick_way_answers_as_the_other_does_and_is_taken_by_ordinary_events() {
     });
     assert_eq!(result, Ok(()));
     assert!(quick.get() > 10, "{}", quick.get());
+    // Each quick answer was given the other way as well.
+    assert_eq!(metrics.grpc_lines_scored.get() + metrics.grpc_lines_rejected.get(), 2 * quick.get());
+    assert!(metrics.score_table_hits.get() >= metrics.grpc_lines_scored.get() / 2);
 }
 
 #[test]
