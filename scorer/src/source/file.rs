@@ -208,6 +208,10 @@ impl Follower {
             tracing::info!(path = %tail.path(), "a file was truncated; it is read from its beginning");
         }
         let (key, path, identity, service) = (tail.key(), tail.path(), tail.identity(), tail.service());
+        // One piece of a file is read at one time, and only this thread assigns and revokes files.
+        let (transport_time, mut read_at) = (now(), Instant::now());
+        let Some(generation) = self.positions.generation(&key) else { return Ok(false) };
+        let learnt_ahead = self.ahead.get(&key).cloned();
         for line in lines {
             let record = Record {
                 origin: Origin::File {
@@ -215,19 +219,20 @@ impl Follower {
                     path: Arc::clone(&path),
                     offset: line.start,
                 },
-                transport_time: now(),
+                transport_time,
                 service: service.clone(),
                 body: Body::Raw(line.bytes),
             };
-            let Some(generation) = self.positions.generation(&key) else { break };
             let mark = Mark { key: Arc::clone(&key), generation, end: line.end };
-            if self.ahead.get(&key).is_some_and(|place| place.holds(line.start)) {
-                self.assembly.pass_over(mark, Instant::now());
+            if learnt_ahead.as_ref().is_some_and(|place| place.holds(line.start)) {
+                self.assembly.pass_over(mark, read_at);
                 continue;
             }
-            self.assembly.push(&|| key.to_string(), line.start, mark, record, Instant::now());
-            if self.assembly.due(Instant::now()) {
+            self.assembly.push(&|| key.to_string(), line.start, mark, record, read_at);
+            if self.assembly.due(read_at) {
                 self.hand_over()?;
+                // That may have taken a while.
+                read_at = Instant::now();
             }
         }
         match step {

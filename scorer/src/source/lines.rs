@@ -44,9 +44,13 @@ impl Lines {
     pub fn feed(&mut self, mut bytes: &[u8], out: &mut dyn FnMut(Line)) {
         while let Some(length) = memchr::memchr(b'\n', bytes) {
             let (line, rest) = bytes.split_at(length);
-            self.append(line);
-            self.at += 1;
-            out(self.take());
+            if self.partial.is_empty() && length <= self.limit {
+                out(self.whole(line));
+            } else {
+                self.append(line);
+                self.at += 1;
+                out(self.take());
+            }
             bytes = rest.get(1..).unwrap_or_default();
         }
         self.append(bytes);
@@ -55,6 +59,14 @@ impl Lines {
     /// The line that the end of the stream cut off, if any.
     pub fn finish(&mut self) -> Option<Line> {
         (self.at > self.start).then(|| self.take())
+    }
+
+    /// A line that came in one piece, copied once.
+    fn whole(&mut self, line: &[u8]) -> Line {
+        self.at += line.len() as u64 + 1;
+        let start = std::mem::replace(&mut self.start, self.at);
+        let bytes = Bytes::copy_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+        Line { start, end: self.at, bytes }
     }
 
     fn append(&mut self, bytes: &[u8]) {

@@ -53,8 +53,7 @@ impl<K: Clone + Eq> Joining<K> {
         now: Instant,
         out: &mut dyn FnMut(Record, Mark<K>),
     ) {
-        let bytes = line.record.body.bytes().clone();
-        if self.is_whole(&bytes) {
+        if self.is_whole(line.record.body.bytes()) {
             if !self.waiting.is_empty() {
                 let mut joined = Vec::new();
                 // The generation keeps lines from before a rebalance apart from those after it.
@@ -64,6 +63,7 @@ impl<K: Clone + Eq> Joining<K> {
             return out(line.record, line.mark);
         }
         self.number += 1;
+        let bytes = line.record.body.bytes().clone();
         let (number, name) = (self.number, named(source, &line.mark));
         let mut joined = Vec::new();
         self.joiner.push(&name, &bytes, number, self.time(now), &mut joined);
