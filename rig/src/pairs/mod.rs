@@ -50,6 +50,7 @@ pub const PAIRS: &[Pair] = &[
         about: "lines without wide registers beside lines with them",
         run: stages::run_simd,
     },
+    Pair { name: "explain", about: "what an explanation costs", run: stages::run_explain },
     Pair {
         name: "kafka",
         about: "the scorer on a real broker beside a client that only consumes",

@@ -167,23 +167,31 @@ pub fn run_12(bench: &Bench) -> Result<Vec<Row>> {
     let fitted = fit(bench, csv, 12)?;
     let model = train_model(bench, csv, "corpus.model")?;
     let (out, full_out) = (bench.file("ours.f64"), bench.file("full.f64"));
+    let bare_out = bench.file("bare.f64");
     let peer = Peer { bench, csv, bits: 12, fitted: &fitted, out: bench.file("peer.f64") };
-    let (mut theirs, mut ours, mut full) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    let (mut full, mut bare) = (Vec::new(), Vec::new());
     for _ in 0..bench.repeats() {
         ours.push(score_trees(bench, csv, &fitted, &out)?);
         theirs.push(peer.cost()?);
-        full.push(score_model(bench, csv, &model, &full_out)?);
+        full.push(score_model(bench, csv, &model, &full_out, Table::On)?);
+        bare.push(score_model(bench, csv, &model, &bare_out, Table::Off)?);
     }
     let difference = greatest_difference(&out, &peer.out)?;
+    let by_table = greatest_difference(&full_out, &bare_out)?;
+    ensure!(by_table == 0.0, "the table of recent lines changed a score by {by_table:e}");
     let mut rows = trees_rows(bench, 12, 60.0, (&theirs, &ours), difference);
-    rows.push(Row {
-        what: format!("score {} rows by the whole model", bench.rows()),
-        against: "scikit-learn, 100 trees, 2^12".to_owned(),
-        bar: Bar::AtLeast(30.0),
-        values: ratios(&theirs, &full, cpu),
-        unit: "×",
-        note: note(&theirs, &full, bench, true),
-    });
+    let tables = [(&full, Bar::AtLeast(30.0), "on"), (&bare, Bar::None, "off, every line scored anew")];
+    for (costs, bar, table) in tables {
+        rows.push(Row {
+            what: format!("score {} rows by the whole model, table of recent lines {table}", bench.rows()),
+            against: "scikit-learn, 100 trees, 2^12".to_owned(),
+            bar,
+            values: ratios(&theirs, costs, cpu),
+            unit: "×",
+            note: note(&theirs, costs, bench, true),
+        });
+    }
     Ok(rows)
 }
 
@@ -191,8 +199,20 @@ fn score_trees(bench: &Bench, csv: &Path, fitted: &Fitted, out: &Path) -> Result
     bench.ours(&["score-trees", "--csv", text(csv)?, "--trees", text(&fitted.trees)?, "--out", text(out)?])
 }
 
-fn score_model(bench: &Bench, csv: &Path, model: &Path, out: &Path) -> Result<Cost> {
-    bench.ours(&["score-model", "--csv", text(csv)?, "--model", text(model)?, "--out", text(out)?])
+/// Whether lines that come again are answered by the table of recent lines.
+#[derive(Clone, Copy)]
+enum Table {
+    On,
+    Off,
+}
+
+fn score_model(bench: &Bench, csv: &Path, model: &Path, out: &Path, table: Table) -> Result<Cost> {
+    let mut arguments =
+        vec!["score-model", "--csv", text(csv)?, "--model", text(model)?, "--out", text(out)?];
+    if matches!(table, Table::Off) {
+        arguments.push("--no-table");
+    }
+    bench.ours(&arguments)
 }
 
 /// 2^18 columns.
@@ -219,7 +239,7 @@ pub fn run_repeating(bench: &Bench) -> Result<Vec<Row>> {
     let peer = Peer { bench, csv, bits: 12, fitted: &fitted, out: bench.file("peer.f64") };
     let (mut theirs, mut full) = (Vec::new(), Vec::new());
     for _ in 0..bench.repeats() {
-        full.push(score_model(bench, csv, &model, &out)?);
+        full.push(score_model(bench, csv, &model, &out, Table::On)?);
         theirs.push(peer.cost()?);
     }
     Ok(vec![Row {

@@ -4,10 +4,13 @@
 use anyhow::{Result, ensure};
 use engine::features::{Canonical, Lanes};
 use engine::forest::{Forest, IsolationForestParams, PathScratch, PlainForest, SparseRows};
+use engine::model::Scratch;
 
+use super::score::model_of_corpus;
 use crate::compare::Bench;
 use crate::measure::own_cpu_s;
 use crate::table::{Bar, Row, figure, median};
+use crate::work::full::each_batch;
 use crate::work::hashing::Vectorizer;
 use crate::work::messages::Messages;
 
@@ -113,5 +116,48 @@ pub fn run_simd(bench: &Bench) -> Result<Vec<Row>> {
         values: ratios,
         unit: "×",
         note: format!("{} ns and {} ns a line; nothing uses AVX-512", nanos(&slow), nanos(&quick)),
+    }])
+}
+
+/// Odd lines that are explained in one repeat.
+const EXPLAINED: usize = 10_000;
+
+/// Explaining odd lines; beside it, scoring the same lines anew.
+pub fn run_explain(bench: &Bench) -> Result<Vec<Row>> {
+    let model = corpus::load_model(model_of_corpus(bench)?.as_ref())?;
+    let threshold = model.threshold(model.contamination()).score;
+    let (mut scratch, mut odd) = (Scratch::default(), Vec::new());
+    each_batch(bench.corpus()?, |events| {
+        let left = EXPLAINED - odd.len();
+        let all = events.iter().filter(|event| model.score(event, &mut scratch).score > threshold);
+        odd.extend(all.take(left).cloned());
+        Ok(())
+    })?;
+    ensure!(!odd.is_empty(), "no line of the corpus is odd");
+    // What explanations share is made once.
+    model.explain(&odd[0], &mut scratch);
+    let (mut micros, mut scored) = (Vec::new(), Vec::new());
+    for _ in 0..bench.repeats() {
+        let (explaining, reasons) = timed(|| {
+            odd.iter().map(|event| model.explain(event, &mut scratch).reasons.len()).sum::<usize>()
+        })?;
+        ensure!(reasons > 0, "no odd line has a reason");
+        let (scoring, sum) =
+            timed(|| odd.iter().map(|event| model.score(event, &mut scratch).score).sum::<f64>())?;
+        ensure!(sum > 0.0, "no odd line has a score");
+        micros.push(explaining * 1e6 / odd.len() as f64);
+        scored.push(scoring * 1e6 / odd.len() as f64);
+    }
+    Ok(vec![Row {
+        what: "explanation of an odd line, whole model".to_owned(),
+        against: "–".to_owned(),
+        bar: Bar::None,
+        values: micros,
+        unit: " µs",
+        note: format!(
+            "{} odd lines of the corpus; scoring them without the table takes {} µs each",
+            odd.len(),
+            figure(median(&scored))
+        ),
     }])
 }
