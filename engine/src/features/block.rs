@@ -166,14 +166,20 @@ mod scalar {
             let text = u64::from_le_bytes(*word);
             let lower = text | (0x20 * ONES);
             let digit = within(text, b'0', b'9');
-            kinds.digit |= bits(digit) << (step * 8);
-            kinds.letter |= bits(within(lower, b'a', b'z')) << (step * 8);
-            kinds.hex_letter |= bits(within(lower, b'a', b'f')) << (step * 8);
-            kinds.colon |= bits(within(text, b':', b':')) << (step * 8);
-            kinds.dash |= bits(within(text, b'-', b'-')) << (step * 8);
-            kinds.joiner |= bits(within(text, b'_', b'_') | text & HIGH) << (step * 8);
-            let digits = (digit >> 7) * 0xff;
-            *out = (text & !digits | (u64::from(b'0') * ONES) & digits).to_le_bytes();
+            // Bit `step` of each byte: the high bits of eight words fill one word, which is turned below.
+            let gather = |into: &mut u64, high: u64| *into |= high >> (7 - step);
+            gather(&mut kinds.digit, digit);
+            gather(&mut kinds.letter, within(lower, b'a', b'z'));
+            gather(&mut kinds.hex_letter, within(lower, b'a', b'f'));
+            gather(&mut kinds.colon, is(text, b':'));
+            gather(&mut kinds.dash, is(text, b'-'));
+            gather(&mut kinds.joiner, is(text, b'_') | text & HIGH);
+            // The lowest four bits of a digit are its value.
+            *out = (text & !((digit >> 7) * 0x0f)).to_le_bytes();
+        }
+        let Block { digit, letter, hex_letter, colon, dash, joiner } = &mut kinds;
+        for bits in [digit, letter, hex_letter, colon, dash, joiner] {
+            *bits = turn(*bits);
         }
         (kinds, zeroed)
     }
@@ -188,10 +194,26 @@ mod scalar {
         reaches & !exceeds & !text & HIGH
     }
 
-    /// High bits gathered into one byte; no two partial products meet, so nothing is carried.
+    /// The high bit of every byte that is `byte`, which is ASCII.
     #[inline(always)]
-    const fn bits(high: u64) -> u64 {
-        (high >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56
+    const fn is(text: u64, byte: u8) -> u64 {
+        let differs = (text & !HIGH) ^ (byte as u64 * ONES);
+        !((differs + 0x7f * ONES) | text) & HIGH
+    }
+
+    /// Eight bytes as rows of a matrix of bits: rows become columns (Warren, Hacker's Delight, 7-3).
+    #[inline(always)]
+    const fn turn(rows: u64) -> u64 {
+        let rows = swap(rows, 7, 0x00aa_00aa_00aa_00aa);
+        let rows = swap(rows, 14, 0x0000_cccc_0000_cccc);
+        swap(rows, 28, 0x0000_0000_f0f0_f0f0)
+    }
+
+    /// Swaps the bits of `mask` with those `by` places above.
+    #[inline(always)]
+    const fn swap(bits: u64, by: u32, mask: u64) -> u64 {
+        let differ = (bits ^ bits >> by) & mask;
+        bits ^ differ ^ differ << by
     }
 }
 
