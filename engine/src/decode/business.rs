@@ -129,6 +129,25 @@ pub(crate) fn duration_ms(name: &str, value: &str) -> Option<f64> {
     Some(number * scale).filter(|duration| duration.is_finite())
 }
 
+/// Whether a number is followed by what a unit of time begins with: few messages have one.
+fn has_number_with_unit(mut text: &[u8]) -> bool {
+    let is_number = |byte: &u8| byte.is_ascii_digit() || *byte == b'.';
+    while let Some(digit) = text.iter().position(u8::is_ascii_digit) {
+        let number = &text[digit..];
+        let end = number.iter().position(|byte| !is_number(byte)).unwrap_or(number.len());
+        let rest = &number[end..];
+        // White space beyond ASCII begins with one of these bytes too.
+        let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0b).count();
+        if let Some(first) = rest.get(spaces)
+            && (first | 0x20 >= 0x80 || matches!(first | 0x20, b'n' | b'u' | b'm' | b's'))
+        {
+            return true;
+        }
+        text = &rest[spaces..];
+    }
+    false
+}
+
 /// A duration that a text speaks of: `completed in 120ms`, `took 1.2 s`, `elapsed=35ms`.
 pub(crate) fn duration_in_text(message: &str) -> Option<f64> {
     static SPOKEN: LazyLock<Option<Regex>> = LazyLock::new(|| {
@@ -147,8 +166,9 @@ pub(crate) fn duration_in_text(message: &str) -> Option<f64> {
         let words = [" in", "took", "duration", "elapsed", "latency", "response"];
         AhoCorasick::builder().ascii_case_insensitive(true).build(words).ok()
     });
-    let has_word = WORDS.as_ref().is_none_or(|words| words.is_match(message));
-    if !has_word || !message.bytes().any(|byte| byte.is_ascii_digit()) {
+    if !has_number_with_unit(message.as_bytes())
+        || !WORDS.as_ref().is_none_or(|words| words.is_match(message))
+    {
         return None;
     }
     let captures = SPOKEN.as_ref()?.captures(message)?;
@@ -156,32 +176,45 @@ pub(crate) fn duration_in_text(message: &str) -> Option<f64> {
     Some(number * unit(captures.get(2)?.as_str())?)
 }
 
+/// Longest word that tells an outcome or a phase, in bytes.
+const WORD_BYTES: usize = 12;
+
+/// A short word in lower case; what is longer is none that is known.
+fn lower<'b>(value: &str, buffer: &'b mut [u8; WORD_BYTES]) -> Option<&'b [u8]> {
+    let word = buffer.get_mut(..value.len())?;
+    word.copy_from_slice(value.as_bytes());
+    word.make_ascii_lowercase();
+    Some(word)
+}
+
 pub(crate) fn outcome(value: &str) -> Option<Outcome> {
-    let is_status = value.len() == 3 && value.bytes().all(|byte| byte.is_ascii_digit());
-    match value.to_ascii_lowercase().as_str() {
-        "success" | "succeeded" | "successful" | "ok" | "completed" | "true" | "passed" => {
+    let mut buffer = [0; WORD_BYTES];
+    match lower(value, &mut buffer)? {
+        b"success" | b"succeeded" | b"successful" | b"ok" | b"completed" | b"true" | b"passed" => {
             Some(Outcome::Success)
         }
-        "failure" | "failed" | "fail" | "error" | "false" | "timeout" | "timed_out" | "aborted" => {
+        b"failure" | b"failed" | b"fail" | b"error" | b"false" | b"timeout" | b"timed_out" | b"aborted" => {
             Some(Outcome::Failure)
         }
-        status if is_status && status.starts_with('2') => Some(Outcome::Success),
-        status if is_status && status.starts_with('5') => Some(Outcome::Failure),
+        [b'2', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit() => Some(Outcome::Success),
+        [b'5', tens, ones] if tens.is_ascii_digit() && ones.is_ascii_digit() => Some(Outcome::Failure),
         _ => None,
     }
 }
 
 pub(crate) fn phase(value: &str) -> Option<Phase> {
-    Some(match value.to_ascii_lowercase().as_str() {
-        "started" | "start" | "begin" | "begun" => Phase::Started,
-        "finished" | "finish" | "completed" | "complete" | "done" | "ended" | "end" => Phase::Finished,
-        "failed" | "failure" | "error" | "timeout" | "aborted" => Phase::Failed,
+    let mut buffer = [0; WORD_BYTES];
+    Some(match lower(value, &mut buffer)? {
+        b"started" | b"start" | b"begin" | b"begun" => Phase::Started,
+        b"finished" | b"finish" | b"completed" | b"complete" | b"done" | b"ended" | b"end" => Phase::Finished,
+        b"failed" | b"failure" | b"error" | b"timeout" | b"aborted" => Phase::Failed,
         _ => return None,
     })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use rstest::rstest;
 
     use super::*;
@@ -255,5 +288,21 @@ mod tests {
     #[case("pending", None)]
     fn an_outcome_is_a_word_or_a_status(#[case] value: &str, #[case] expected: Option<Outcome>) {
         assert_eq!(outcome(value), expected);
+    }
+
+    proptest! {
+        #[test]
+        fn what_has_no_number_with_a_unit_speaks_of_no_duration(
+            parts in prop::collection::vec(prop::sample::select(vec![
+                "took", "in", "completed", " ", "\u{a0}", "\u{b}", "12", "1.5", "ms", "s", "µs", "items", "=", ":", "x", "min",
+                "\u{2003}", "S", "Msec", ".", "9",
+            ]), 0..12),
+        ) {
+            let text = parts.concat();
+            let expression = Regex::new(
+                r"(?i)([0-9]{1,12}(?:\.[0-9]{1,9})?) *\s*(ns|us|µs|μs|msec|millis|ms|s|min)",
+            ).unwrap();
+            prop_assert!(has_number_with_unit(text.as_bytes()) || !expression.is_match(&text), "{:?}", text);
+        }
     }
 }
