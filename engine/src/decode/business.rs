@@ -139,7 +139,7 @@ fn has_number_with_unit(mut text: &[u8]) -> bool {
         // White space beyond ASCII begins with one of these bytes too.
         let spaces = rest.iter().take_while(|byte| byte.is_ascii_whitespace() || **byte == 0x0b).count();
         if let Some(first) = rest.get(spaces)
-            && (first | 0x20 >= 0x80 || matches!(first | 0x20, b'n' | b'u' | b'm' | b's'))
+            && (*first >= 0x80 || matches!(first | 0x20, b'n' | b'u' | b'm' | b's'))
         {
             return true;
         }

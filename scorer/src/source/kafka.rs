@@ -73,6 +73,7 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
             topics: Vec::new(),
             open: Vec::new(),
             now: None,
+            looks_for_keys: app.settings.learn.watch.is_some(),
         },
         app: app.clone(),
         consumer,
@@ -136,6 +137,8 @@ struct Taking {
     open: Vec<((usize, i32), Option<Opened>)>,
     /// The time of the call, once it is known.
     now: Option<Instant>,
+    /// Detectors run, and it was not told yet that a topic is not keyed.
+    looks_for_keys: bool,
 }
 
 /// What is taken of a message.
@@ -196,10 +199,32 @@ impl Taking {
         let partition = message.partition;
         let key = (Arc::clone(&topic), partition);
         let Some(generation) = self.positions.generation(&key) else { return Ok(None) };
+        if self.looks_for_keys && message.key.is_empty() {
+            self.tell_of_keys(consumer, &topic);
+        }
         let end = u64::try_from(message.arrived.offset).unwrap_or_default();
         let stream = KafkaStream { cluster, topic, partition };
         let open = self.assembly.open(&Mark { key: key.clone(), generation, end }, &stream);
         Ok(Some((open, key, generation)))
+    }
+}
+
+impl Taking {
+    /// Without keys the lines of a service are spread over the partitions, and each has detectors of its own.
+    fn tell_of_keys(&mut self, consumer: &GroupConsumer, topic: &str) {
+        self.looks_for_keys = false;
+        let metadata = consumer.fetch_metadata(Some(topic), Duration::from_secs(5));
+        let partitions = metadata
+            .ok()
+            .and_then(|metadata| metadata.topics().first().map(|topic| topic.partitions().len()));
+        if partitions.is_some_and(|partitions| partitions > 1) {
+            tracing::warn!(
+                topic,
+                partitions,
+                "records have no key: each partition is watched by itself, so counts and rates of a service are those \
+                 of one partition; key the records by service"
+            );
+        }
     }
 }
 

@@ -166,6 +166,7 @@ fn two_scorers_share_the_partitions_while_one_is_stopped_and_started() {
     let mut second = topics.start(&slow);
     second.wait("partitions again", assigned);
     topics.wait_committed(&mut first);
+    assert!(first.log().contains("records have no key"), "{}", first.log());
     assert!(first.stop().0.success());
     assert!(second.stop().0.success());
 
