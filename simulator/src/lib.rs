@@ -12,6 +12,7 @@ mod access;
 mod anomaly;
 mod catalog;
 pub mod days;
+pub mod families;
 mod values;
 
 pub use access::Access;
@@ -116,7 +117,9 @@ pub struct SimLine {
     pub duration_ms: Option<u32>,
     /// The access event behind the line, for lines of the web server.
     pub access: Option<Access>,
-    /// The kind of anomaly, one of [`ANOMALY_KINDS`]; none for an ordinary line.
+    /// Further fields of a business event.
+    pub fields: Vec<(&'static str, serde_json::Value)>,
+    /// The kind of anomaly, one of [`ANOMALY_KINDS`] or of [`families::Family::anomalies`]; none for an ordinary line.
     pub label: Option<&'static str>,
 }
 
@@ -143,6 +146,9 @@ impl SimLine {
                 if let Some(duration) = self.duration_ms {
                     value["duration_ms"] = duration.into();
                 }
+                for (name, field) in &self.fields {
+                    value[*name] = field.clone();
+                }
                 value
             }
         };
@@ -153,6 +159,10 @@ impl SimLine {
     pub fn event(&self) -> LogEvent {
         let mut attributes = vec![("trace_id".to_owned(), self.trace_id.clone())];
         attributes.extend(self.duration_ms.map(|ms| ("duration_ms".to_owned(), ms.to_string())));
+        attributes.extend(self.fields.iter().map(|(name, field)| {
+            let text = field.as_str().map_or_else(|| field.to_string(), str::to_owned);
+            ((*name).to_owned(), text)
+        }));
         LogEvent {
             timestamp: self.timestamp,
             time_source: TimeSource::Record,
@@ -278,6 +288,7 @@ impl Simulator {
             trace_id: context.trace_id.clone(),
             duration_ms: Some(ms),
             access: None,
+            fields: Vec::new(),
             label: None,
         });
         !fails
@@ -312,6 +323,7 @@ impl Simulator {
                     trace_id: context.trace_id.clone(),
                     duration_ms: None,
                     access: None,
+                    fields: Vec::new(),
                     label: Some(odd.label),
                 }),
             }
@@ -327,6 +339,7 @@ impl Simulator {
             trace_id: context.trace_id.clone(),
             duration_ms: None,
             access: Some(access),
+            fields: Vec::new(),
             label,
         });
     }

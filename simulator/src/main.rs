@@ -4,10 +4,11 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Parser;
 use engine::event::EventTime;
-use simulator::{Params, SimLine, Simulator};
+use simulator::families::{Families, Family, FamilyParams};
+use simulator::{ParamError, Params, SimLine, Simulator};
 
 use output::{Bytes, Format, Kafka, Labels, Output};
 
@@ -17,9 +18,10 @@ const EXAMPLES: &str = "Examples:
   simulator --rate 5                                  five lines a second to the terminal, as JSON
   simulator --output kafka --rate 200                 to the topic application-logs on localhost:9092
   simulator --lines 1000 --start-time 2026-01-05T00:00:00Z --output day.csv --format csv --labels day.labels.csv
-  simulator --anomaly-ratio 0 --error-rate 0.4        many ordinary errors, no anomaly";
+  simulator --anomaly-ratio 0 --error-rate 0.4        many ordinary errors, no anomaly
+  simulator --families audit,bpm,performance          business events: 50 of each every 5 s, 5 % of them anomalies";
 
-/// Generates the log stream of a web shop, with labelled anomalies.
+/// Generates the log stream of a web shop, or business events, with labelled anomalies.
 #[derive(Debug, Parser)]
 #[command(name = "simulator", version, after_help = EXAMPLES)]
 struct Args {
@@ -32,9 +34,9 @@ struct Args {
     /// The same seed and start time give the same lines.
     #[arg(long, env = "SIM_SEED", default_value_t = 42)]
     seed: u64,
-    /// Share of lines that are anomalies, 0-1.
-    #[arg(long, env = "SIM_ANOMALY_RATIO", default_value_t = 0.01)]
-    anomaly_ratio: f64,
+    /// Share of lines that are anomalies, 0-1 [default: 0.01; of families 0.05].
+    #[arg(long, env = "SIM_ANOMALY_RATIO")]
+    anomaly_ratio: Option<f64>,
     /// Share of the other lines that are ordinary errors, 0-1.
     #[arg(long, env = "SIM_ERROR_RATE", default_value_t = 0.03)]
     error_rate: f64,
@@ -44,6 +46,15 @@ struct Args {
     /// How far the rate swings between day and night, 0-0.9.
     #[arg(long, env = "SIM_DAILY_SWING", default_value_t = 0.0)]
     daily_swing: f64,
+    /// Business events in place of the shop: a comma list of audit, bpm, performance.
+    #[arg(long, env = "SIM_FAMILIES", value_delimiter = ',', value_name = "FAMILY")]
+    families: Vec<Family>,
+    /// Records of one batch of one family.
+    #[arg(long, env = "SIM_BATCH", default_value_t = 50, requires = "families")]
+    batch: u32,
+    /// Seconds from one batch to the next.
+    #[arg(long, env = "SIM_EVERY_S", default_value_t = 5.0, requires = "families")]
+    every_s: f64,
     /// Write history from this time (RFC 3339) as fast as possible; without it the stream runs by the clock.
     #[arg(long, env = "SIM_START_TIME")]
     start_time: Option<jiff::Timestamp>,
@@ -95,21 +106,30 @@ fn run(args: Args) -> anyhow::Result<()> {
         Some(time) => EventTime::from_micros(time.as_microsecond()),
         None => now()?,
     };
-    let params = Params {
-        seed: args.seed,
-        start,
-        rate: args.rate,
-        anomaly_ratio: args.anomaly_ratio,
-        error_rate: args.error_rate,
-        web_share: args.web_share,
-        daily_swing: args.daily_swing,
-    };
-    let simulator = match Simulator::new(params) {
-        Ok(simulator) => simulator,
-        Err(errors) => {
-            let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            bail!("{}", all.join("\n           "));
-        }
+    let lines: Box<dyn Iterator<Item = SimLine>> = if args.families.is_empty() {
+        let params = Params {
+            seed: args.seed,
+            start,
+            rate: args.rate,
+            anomaly_ratio: args.anomaly_ratio.unwrap_or(0.01),
+            error_rate: args.error_rate,
+            web_share: args.web_share,
+            daily_swing: args.daily_swing,
+        };
+        Box::new(Simulator::new(params).map_err(all_of)?)
+    } else {
+        let mut families = args.families.clone();
+        families.sort();
+        families.dedup();
+        let params = FamilyParams {
+            seed: args.seed,
+            start,
+            families,
+            batch: args.batch,
+            every_s: args.every_s,
+            anomaly_ratio: args.anomaly_ratio.unwrap_or(0.05),
+        };
+        Box::new(Families::new(params).map_err(all_of)?)
     };
     let mut outputs: Vec<Box<dyn Output>> = Vec::new();
     outputs.push(match args.output.as_str() {
@@ -120,7 +140,12 @@ fn run(args: Args) -> anyhow::Result<()> {
         outputs.push(Box::new(Labels::create(path)?));
     }
     let paced = args.start_time.is_none();
-    pump(simulator, args.lines.unwrap_or(u64::MAX), paced, &mut outputs)
+    pump(lines, args.lines.unwrap_or(u64::MAX), paced, &mut outputs)
+}
+
+fn all_of(errors: Vec<ParamError>) -> anyhow::Error {
+    let all: Vec<_> = errors.iter().map(ToString::to_string).collect();
+    anyhow::anyhow!("{}", all.join("\n           "))
 }
 
 fn pump(
