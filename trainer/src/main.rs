@@ -16,9 +16,6 @@ use clap::Parser;
 
 use args::{Cli, Command};
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Exit status of every error.
 const EXIT_ERROR: u8 = 2;
 

@@ -1,6 +1,7 @@
 //! The Isolation Forest (Liu, Ting and Zhou, ICDM 2008) on sparse rows, as a linfa algorithm.
 //! It knows numbers only: what a column means, and which score is too high, is decided elsewhere.
 
+mod columns;
 mod grow;
 mod import;
 #[cfg(feature = "linfa")]

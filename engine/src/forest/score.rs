@@ -25,11 +25,14 @@ pub(super) fn path_length(depth: u32, samples: u32) -> i64 {
 #[derive(Clone, Debug)]
 pub struct Forest {
     data: ForestData,
-    sparse: SparseIndex,
+    /// Where the leaves are not too many for it.
+    sparse: Option<SparseIndex>,
     /// Where the columns are few.
     ranked: Option<Ranked>,
-    /// Made when the first dense row of many columns comes.
+    /// Made when the first row comes that is walked.
     plain: OnceLock<PlainForest>,
+    /// c(n) of the trees' samples.
+    sample_path: f64,
 }
 
 /// Parts from zero in a tree, on average, from which on walking from the roots is quicker than ruling leaves out.
@@ -40,6 +43,7 @@ const MOST_PARTS: usize = 12;
 pub struct PathScratch {
     sparse: SparseScratch,
     dense: Vec<f64>,
+    row: Vec<(u32, f64)>,
 }
 
 impl Forest {
@@ -50,7 +54,8 @@ impl Forest {
     pub fn from_data(data: ForestData) -> Result<Self, ForestError> {
         data.check()?;
         let (sparse, ranked) = (SparseIndex::new(&data), Ranked::new(&data));
-        Ok(Self { data, sparse, ranked, plain: OnceLock::new() })
+        let sample_path = average_path_length(data.sample_size);
+        Ok(Self { data, sparse, ranked, plain: OnceLock::new(), sample_path })
     }
 
     /// The trees.
@@ -60,8 +65,31 @@ impl Forest {
 
     /// Sum of a row's path lengths over all trees, in units of 2^-40. `row` gives column and value of what is
     /// not zero, in any order; columns that the forest does not have change nothing, nor does a NaN.
-    pub fn path_sum(&self, row: impl IntoIterator<Item = (u32, f64)>, scratch: &mut PathScratch) -> i64 {
-        self.sparse.path_sum(row, &mut scratch.sparse)
+    pub fn path_sum<R>(&self, row: R, scratch: &mut PathScratch) -> i64
+    where
+        R: IntoIterator<Item = (u32, f64)>,
+        R::IntoIter: Clone,
+    {
+        match &self.sparse {
+            Some(sparse) => sparse.path_sum(row, &mut scratch.sparse),
+            None => self.path_sum_by_search(row, scratch),
+        }
+    }
+
+    #[cold]
+    fn path_sum_by_search(
+        &self,
+        row: impl IntoIterator<Item = (u32, f64)>,
+        scratch: &mut PathScratch,
+    ) -> i64 {
+        scratch.row.clear();
+        scratch.row.extend(row.into_iter().filter(|(_, value)| !value.is_nan()));
+        scratch.row.sort_unstable_by_key(|(column, _)| *column);
+        self.plain().path_sum_by_search(&scratch.row)
+    }
+
+    fn plain(&self) -> &PlainForest {
+        self.plain.get_or_init(|| PlainForest::new(&self.data))
     }
 
     /// The same sum for a row that holds every value; columns beyond its end are zero, and so is a NaN.
@@ -78,12 +106,12 @@ impl Forest {
             filled.map(|(column, value)| (column as u32, *value))
         };
         let most = MOST_PARTS * self.data.trees.len();
-        if self.sparse.parts(filled(), most) < most {
-            return self.path_sum(filled(), scratch);
+        if let Some(sparse) = self.sparse.as_ref().filter(|sparse| sparse.parts(filled(), most) < most) {
+            return sparse.path_sum(filled(), &mut scratch.sparse);
         }
         scratch.dense.clear();
         scratch.dense.extend(row.iter().map(|value| if value.is_nan() { 0.0 } else { *value }));
-        self.plain.get_or_init(|| PlainForest::new(&self.data)).path_sum_of_dense(&scratch.dense)
+        self.plain().path_sum_of_dense(&scratch.dense)
     }
 
     /// The same sum by walking every tree from its root.
@@ -102,7 +130,7 @@ impl Forest {
 
     /// The score 2^(-E[h(x)]/c(n)) of a sum, in [0, 1], greater is odder.
     pub fn score_of(&self, sum: i64) -> f64 {
-        (-self.mean_path(sum) / average_path_length(self.data.sample_size)).exp2().clamp(0.0, 1.0)
+        (-self.mean_path(sum) / self.sample_path).exp2().clamp(0.0, 1.0)
     }
 
     /// The score of one row.

@@ -137,7 +137,7 @@ pub fn forest_value(forest: &Forest, path_sum: i64) -> f64 {
 }
 
 /// Hashed columns as a forest takes them.
-pub fn text_row(columns: &[(u32, f32)]) -> impl Iterator<Item = (u32, f64)> {
+pub fn text_row(columns: &[(u32, f32)]) -> impl Iterator<Item = (u32, f64)> + Clone {
     columns.iter().map(|(column, value)| (*column, f64::from(*value)))
 }
 

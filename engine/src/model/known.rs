@@ -69,6 +69,8 @@ pub struct KnownLine {
     pub pending: u64,
     /// Keys that are counted were dropped so many times when its own keys were last seen to be there.
     pub era: u32,
+    /// Its number among the drawn lines, where it was drawn.
+    pub number: Option<u32>,
     /// The caller's numbers of the first of them.
     pub tag: [u64; 2],
 }

@@ -101,11 +101,6 @@ impl Row {
         held.keys.iter().copied().chain([service, level, held.pattern, held.service_pattern])
     }
 
-    /// Equal for clones of one row.
-    pub fn identity(&self) -> usize {
-        Arc::as_ptr(&self.0).addr()
-    }
-
     /// An event with its message cut at 512 bytes and without attributes: what reports show of it.
     pub fn shortened(event: &LogEvent) -> LogEvent {
         let end = event.message.floor_char_boundary(LONGEST_MESSAGE);

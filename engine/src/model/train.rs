@@ -44,8 +44,9 @@ pub struct FirstPass {
     counts: Counts,
     patterns: PatternTable,
     reservoirs: Vec<Reservoir>,
-    /// The rows in each reservoir's slots; the last reservoir is the uniform sample.
-    slots: Vec<Vec<Row>>,
+    /// What is in each reservoir's slots, by its number in `drawn`; the last reservoir is the uniform sample.
+    slots: Vec<Vec<u32>>,
+    drawn: Vec<Row>,
     seen: u64,
     keys: Keys,
     known: Known,
@@ -126,6 +127,7 @@ impl FirstPass {
             counts: Counts::default(),
             patterns: PatternTable::default(),
             slots: vec![Vec::new(); reservoirs.len()],
+            drawn: Vec::new(),
             reservoirs,
             seen: 0,
             keys: Keys::default(),
@@ -187,14 +189,41 @@ impl FirstPass {
     /// Puts a line into the slots that draw it.
     fn draw(&mut self, place: usize, event: &LogEvent, draws: &[Draw]) {
         let Some(last) = draws.last() else { return };
-        let row = self.known.at(place).row.clone();
-        self.keep_columns(&row, event);
+        let number = self.number(place, event);
         if last.reservoir as usize == self.params.n_estimators {
-            row.keep_text(event);
+            self.drawn[number as usize].keep_text(event);
         }
         for draw in draws {
-            put(&mut self.slots[draw.reservoir as usize], draw.slot as usize, row.clone());
+            put(&mut self.slots[draw.reservoir as usize], draw.slot as usize, number);
         }
+    }
+
+    /// The number of a known line among those that were drawn.
+    fn number(&mut self, place: usize, event: &LogEvent) -> u32 {
+        if let Some(number) = self.known.at(place).number {
+            return number;
+        }
+        let row = self.known.at(place).row.clone();
+        self.keep_columns(&row, event);
+        let number = self.drawn.len() as u32;
+        self.drawn.push(row);
+        self.known.at(place).number = Some(number);
+        number
+    }
+
+    /// Forgets the known lines, and lets go of the drawn ones that are in no slot any more.
+    fn forget(&mut self) {
+        self.known.clear();
+        let mut numbers = vec![None; self.drawn.len()];
+        let mut kept = Vec::new();
+        for slot in self.slots.iter_mut().flatten() {
+            let at = *slot as usize;
+            *slot = *numbers[at].get_or_insert_with(|| {
+                kept.push(self.drawn[at].clone());
+                kept.len() as u32 - 1
+            });
+        }
+        self.drawn = kept;
     }
 
     /// Rows of the lines that are not known, where there are many of them; read on all threads.
@@ -230,7 +259,7 @@ impl FirstPass {
     fn count_first(&mut self, key: LineKey, event: &LogEvent, row: Option<Row>, tag: Tag) -> usize {
         if self.known.is_full() {
             self.settle();
-            self.known.clear();
+            self.forget();
         }
         let row = row.unwrap_or_else(|| {
             self.line.read(event);
@@ -242,7 +271,7 @@ impl FirstPass {
         }
         let era = self.era;
         self.count(&row, event);
-        self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era, tag })
+        self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era, number: None, tag })
     }
 
     fn keep_columns(&mut self, row: &Row, event: &LogEvent) {
@@ -291,11 +320,12 @@ impl FirstPass {
             let key = self.keys.key(event);
             let place = self.known.find(key).unwrap_or_else(|| {
                 if self.known.is_full() {
-                    self.known.clear();
+                    self.forget();
                 }
                 self.line.read(event);
                 let row = Row::new(&self.line);
-                self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era: 0, tag: Tag::default() })
+                let tag = Tag::default();
+                self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era: 0, number: None, tag })
             });
             self.draw(place, event, draws);
         }
@@ -317,7 +347,8 @@ impl FirstPass {
             .take(self.params.n_estimators)
             .enumerate()
             .map_init(Grower::default, |grower, (tree, slots)| {
-                let rows = slots.iter().map(|row| core::text_row(row.view().columns));
+                let columns = |number: &u32| core::text_row(self.drawn[*number as usize].view().columns);
+                let rows = slots.iter().map(columns);
                 grower.grow(rows, sample_size, &mut tree_rng(self.params.seed, tree as u64))
             })
             .collect();
@@ -333,15 +364,17 @@ impl FirstPass {
         let text = self.grow_forest()?;
         self.settle();
         self.counts.shrink();
-        let sample = self.slots.pop().unwrap_or_default();
-        self.slots.clear();
+        self.slots.drain(..self.slots.len().saturating_sub(1));
+        let known = std::mem::replace(&mut self.known, Known::new(1)).into_whole();
+        self.forget();
+        let sample = Sample { rows: self.drawn, numbers: self.slots.pop().unwrap_or_default() };
         let tails = tails(&self.counts, &text, &sample);
         Ok(SecondPass {
             core: Core { spec: self.spec, counts: self.counts, text, tails },
             patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
             histogram: Histogram::default(),
             oddest: Vec::new(),
-            known: self.known.into_whole(),
+            known,
             sample,
             keys: self.keys,
             index: Index::default(),
@@ -358,30 +391,28 @@ fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
     }
 }
 
-/// A value of each row, computed once for all clones of one.
-fn of_rows<S: Default, T: Copy + Send>(
-    rows: &[Row],
-    value: impl Fn(&mut S, &Row) -> T + Sync + Send,
-) -> Vec<T> {
-    let mut number_of = hashbrown::HashMap::new();
-    let (mut distinct, mut numbers) = (Vec::new(), Vec::with_capacity(rows.len()));
-    for row in rows {
-        let number = *number_of.entry(row.identity()).or_insert(distinct.len());
-        if number == distinct.len() {
-            distinct.push(row);
-        }
-        numbers.push(number);
-    }
-    let values: Vec<T> = distinct
-        .par_iter()
-        .with_min_len(MANY)
-        .map_init(S::default, |scratch, row| value(scratch, row))
-        .collect();
-    numbers.into_iter().map(|number| values[number]).collect()
+/// A uniform sample of the events.
+#[derive(Debug, Default)]
+struct Sample {
+    rows: Vec<Row>,
+    /// The row of each event.
+    numbers: Vec<u32>,
 }
 
-fn tails(counts: &Counts, text: &Forest, sample: &[Row]) -> [Tail; 3] {
-    let values: Vec<[f64; 3]> = of_rows(sample, |scratch: &mut PathScratch, row| {
+impl Sample {
+    /// A value of each event, computed once a row.
+    fn values<S: Default, T: Copy + Send>(&self, value: impl Fn(&mut S, &Row) -> T + Sync + Send) -> Vec<T> {
+        let values = values(&self.rows, value);
+        self.numbers.iter().map(|number| values[*number as usize]).collect()
+    }
+}
+
+fn values<R: Sync, S: Default, T: Send>(rows: &[R], value: impl Fn(&mut S, &R) -> T + Sync + Send) -> Vec<T> {
+    rows.par_iter().with_min_len(MANY).map_init(S::default, |scratch, row| value(scratch, row)).collect()
+}
+
+fn tails(counts: &Counts, text: &Forest, sample: &Sample) -> [Tail; 3] {
+    let values: Vec<[f64; 3]> = sample.values(|scratch: &mut PathScratch, row| {
         let path_sum = text.path_sum(core::text_row(row.view().columns), scratch);
         let surprisal = core::surprisal(counts, row.view(), 1);
         [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
@@ -419,7 +450,7 @@ pub struct SecondPass {
     oddest: Vec<OddLine>,
     /// Every line of the first pass, where there were few distinct ones.
     known: Option<Vec<KnownLine>>,
-    sample: Vec<Row>,
+    sample: Sample,
     keys: Keys,
     index: Index,
     scored: Vec<Scored>,
@@ -498,9 +529,8 @@ impl SecondPass {
     pub fn calibrate_from_memory(&mut self, mut each: impl FnMut(Remembered)) -> bool {
         let Some(known) = self.known.take() else { return false };
         let core = &self.core;
-        let rows: Vec<Row> = known.iter().map(|line| line.row.clone()).collect();
-        let scores: Vec<f64> = of_rows(&rows, |scratch: &mut CoreScratch, row| {
-            score_of_nats(core.channels(row.view(), 1, scratch).sum())
+        let scores = values(&known, |scratch: &mut CoreScratch, line| {
+            score_of_nats(core.channels(line.row.view(), 1, scratch).sum())
         });
         for (line, score) in known.into_iter().zip(scores) {
             self.take(score, line.lines, line.row.view().pattern, || line.row.event());
@@ -515,13 +545,14 @@ impl SecondPass {
     pub fn calibrate_from_sample(&mut self) -> f64 {
         let core = &self.core;
         let sample = std::mem::take(&mut self.sample);
-        let scores: Vec<f64> = of_rows(&sample, |scratch: &mut CoreScratch, row| {
+        let scores: Vec<f64> = sample.values(|scratch: &mut CoreScratch, row| {
             score_of_nats(core.channels(row.view(), 1, scratch).sum())
         });
-        for (score, row) in scores.into_iter().zip(&sample) {
+        for (score, number) in scores.into_iter().zip(&sample.numbers) {
+            let row = &sample.rows[*number as usize];
             self.take(score, 1, row.view().pattern, || row.event());
         }
-        let (drawn, lines) = (sample.len() as f64, self.core.counts.lines() as f64);
+        let (drawn, lines) = (sample.numbers.len() as f64, self.core.counts.lines() as f64);
         let share = match self.contamination {
             Contamination::Share(share) => share,
             Contamination::Auto => self.histogram.distribution().threshold(Contamination::Auto).share,

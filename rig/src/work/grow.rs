@@ -47,26 +47,25 @@ fn grow(csv: &Path, arguments: &Arguments) -> Result<Forest> {
     // The text of a drawn row waits here; it is hashed only if it is still drawn at the end.
     let mut slots: Vec<Vec<Vec<u8>>> = vec![Vec::new(); arguments.trees];
     let mut messages = Messages::open(csv)?;
-    let mut drawn: Vec<(u64, usize, usize)> = Vec::new();
-    let (mut row, mut planned, mut next) = (0_u64, 0_u64, 0_usize);
+    let mut drawn = Vec::new();
+    let (mut row, mut planned) = (0_u64, 0_u64);
     loop {
-        if row == planned {
-            planned += PLANNED;
-            (next, drawn) = (0, plan(&mut reservoirs, planned, drawn));
-        }
-        let is_drawn = |next: usize| drawn.get(next).filter(|(at, ..)| *at == row);
-        if is_drawn(next).is_none() {
-            if !messages.skip()? {
-                break;
-            }
-        } else {
-            let Some(message) = messages.next()? else { break };
-            while let Some(&(_, tree, slot)) = is_drawn(next) {
-                put(&mut slots[tree], slot, message);
-                next += 1;
+        let ahead = planned.clamp(FIRST_PLANNED, MOST_PLANNED);
+        plan(&mut reservoirs, planned, ahead, &mut drawn);
+        planned += ahead;
+        for of_row in drawn.chunk_by(|a, b| a.row() == b.row()) {
+            let wanted = planned - ahead + of_row[0].row();
+            row += messages.skip(wanted - row)?;
+            let Some(message) = messages.next()?.filter(|_| row == wanted) else { break };
+            row += 1;
+            for draw in of_row {
+                put(&mut slots[draw.tree()], draw.slot(), message);
             }
         }
-        row += 1;
+        row += messages.skip(planned - row)?;
+        if row < planned {
+            break;
+        }
     }
     ensure!(row >= 2, "{} holds {row} rows; 2 are needed", csv.display());
     let mut vectorizer = Vectorizer::new(arguments.columns);
@@ -86,20 +85,41 @@ fn grow(csv: &Path, arguments: &Arguments) -> Result<Forest> {
     Ok(Forest::from_data(ForestData { n_features: arguments.columns, sample_size, trees })?)
 }
 
-/// Rows for which the reservoirs are asked at a time.
-const PLANNED: u64 = 4_096;
+/// Rows for which the reservoirs are asked at first, and at most: later rows go into fewer of them.
+const FIRST_PLANNED: u64 = 1_024;
+const MOST_PLANNED: u64 = 1 << 16;
 
-fn plan(
-    reservoirs: &mut [Reservoir],
-    until: u64,
-    mut drawn: Vec<(u64, usize, usize)>,
-) -> Vec<(u64, usize, usize)> {
+/// Room for most messages, so that few slots ever grow.
+const USUAL_BYTES: usize = 96;
+
+/// A row, counted from where a plan starts, that goes into a tree's slot; ordered by the row.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Draw(u64);
+
+impl Draw {
+    const fn new(row: u64, tree: usize, slot: usize) -> Self {
+        Self(row << 40 | (tree as u64) << 20 | slot as u64)
+    }
+
+    const fn row(self) -> u64 {
+        self.0 >> 40
+    }
+
+    const fn tree(self) -> usize {
+        (self.0 >> 20) as usize & 0xf_ffff
+    }
+
+    const fn slot(self) -> usize {
+        self.0 as usize & 0xf_ffff
+    }
+}
+
+fn plan(reservoirs: &mut [Reservoir], start: u64, rows: u64, drawn: &mut Vec<Draw>) {
     drawn.clear();
     for (tree, reservoir) in reservoirs.iter_mut().enumerate() {
-        reservoir.draw_until(until, |row, slot| drawn.push((row, tree, slot)));
+        reservoir.draw_until(start + rows, |row, slot| drawn.push(Draw::new(row - start, tree, slot)));
     }
     drawn.sort_unstable();
-    drawn
 }
 
 fn put(slots: &mut Vec<Vec<u8>>, slot: usize, message: &[u8]) {
@@ -108,6 +128,10 @@ fn put(slots: &mut Vec<Vec<u8>>, slot: usize, message: &[u8]) {
             place.clear();
             place.extend_from_slice(message);
         }
-        None => slots.push(message.to_vec()),
+        None => {
+            let mut text = Vec::with_capacity(message.len().max(USUAL_BYTES));
+            text.extend_from_slice(message);
+            slots.push(text);
+        }
     }
 }

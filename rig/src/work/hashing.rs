@@ -79,18 +79,38 @@ impl Vectorizer {
     }
 
     fn merge(&mut self) {
-        self.entries.sort_unstable_by_key(|(column, _)| *column);
-        self.entries.dedup_by(|next, kept| {
-            let same = next.0 == kept.0;
-            if same {
-                kept.1 += next.1;
-            }
-            same
-        });
+        if self.entries.len() < self.values.len() {
+            self.merge_few();
+        } else {
+            self.entries.sort_unstable_by_key(|(column, _)| *column);
+            self.entries.dedup_by(|next, kept| {
+                let same = next.0 == kept.0;
+                if same {
+                    kept.1 += next.1;
+                }
+                same
+            });
+        }
         let norm = self.entries.iter().map(|(_, value)| value * value).sum::<f64>().sqrt();
         if norm > 0.0 {
             self.entries.iter_mut().for_each(|(_, value)| *value = f64::from((*value / norm) as f32));
         }
+    }
+
+    /// Few entries are searched sooner than sorted.
+    fn merge_few(&mut self) {
+        let mut kept = 0;
+        for at in 0..self.entries.len() {
+            let (column, count) = self.entries[at];
+            match self.entries[..kept].iter_mut().find(|(other, _)| *other == column) {
+                Some((_, total)) => *total += count,
+                None => {
+                    self.entries[kept] = (column, count);
+                    kept += 1;
+                }
+            }
+        }
+        self.entries.truncate(kept);
     }
 
     fn read_ascii(&mut self, message: &[u8]) {
@@ -102,26 +122,33 @@ impl Vectorizer {
         for block in self.lower[..blocks].as_chunks_mut::<BLOCK>().0 {
             self.masks.push(classify(block));
         }
-        let (mut carry, mut start) = (0, 0);
+        // Where a word began in an earlier block, if one did.
+        let (mut open, mut carry) = (None, 0);
         for (block, mask) in self.masks.iter().enumerate() {
-            // Where words begin and end, in turn.
-            let mut edges = mask ^ (mask << 1 | carry);
+            let before = mask << 1 | carry;
             carry = mask >> 63;
-            while edges != 0 {
-                let at = BLOCK * block + edges.trailing_zeros() as usize;
-                edges &= edges - 1;
-                if start == 0 {
-                    start = at + 1;
-                } else {
-                    if at > start {
-                        self.entries.push(entry(hash(&self.lower, start - 1, at), self.columns));
-                    }
-                    start = 0;
+            let (mut starts, mut ends) = (mask & !before, before & !mask);
+            // Words of one character are none.
+            let single = starts & (ends >> 1);
+            (starts, ends) = (starts & !single, ends & !(single << 1));
+            while ends != 0 {
+                let end = BLOCK * block + ends.trailing_zeros() as usize;
+                ends &= ends - 1;
+                let start = open.take().unwrap_or_else(|| {
+                    let start = BLOCK * block + starts.trailing_zeros() as usize;
+                    starts &= starts - 1;
+                    start
+                });
+                if end > start + 1 {
+                    self.entries.push(entry(hash(&self.lower, start, end), self.columns));
                 }
             }
+            if starts != 0 {
+                open = Some(BLOCK * block + starts.trailing_zeros() as usize);
+            }
         }
-        if start > 0 && message.len() > start {
-            self.entries.push(entry(hash(&self.lower, start - 1, message.len()), self.columns));
+        if let Some(start) = open.filter(|start| message.len() > start + 1) {
+            self.entries.push(entry(hash(&self.lower, start, message.len()), self.columns));
         }
     }
 
@@ -210,6 +237,7 @@ mod tests {
             text.entries.clear();
             text.read_text(&message);
             text.merge();
+            text.entries.sort_unstable_by_key(|(column, _)| *column);
             assert_eq!(plain, text.entries, "{}", String::from_utf8_lossy(&message));
         }
     }
