@@ -197,6 +197,10 @@ impl SparseIndex {
         R::IntoIter: Clone,
     {
         let row = row.into_iter();
+        if scratch.ruled_out.is_empty() {
+            // It may stay the only row: not worth the room that many are quicker with.
+            return self.path_sum_of_any(row, scratch);
+        }
         let (mut entries, mut is_rounded) = (0, false);
         let mut places = scratch.entries.as_mut_slice();
         // What no branch can foretell is written and then counted or not.
@@ -261,8 +265,10 @@ impl SparseIndex {
 
     /// The same for any values.
     fn path_sum_of_any(&self, row: impl Iterator<Item = (u32, f64)>, scratch: &mut SparseScratch) -> i64 {
-        scratch.fit(0);
         let SparseScratch { ruled_out, met, .. } = scratch;
+        if ruled_out.len() < self.words {
+            ruled_out.resize(self.words, 0);
+        }
         met.clear();
         for (column, value) in row {
             let mut at = self.columns.start(Columns::key(column, u32::from(value < 0.0)));
@@ -327,7 +333,7 @@ fn first_leaf(word: usize, first_words: &[u16], ruled_out: &mut [u64]) -> usize 
 impl SparseScratch {
     /// Room for all words, of which only those in use ever take memory, and for tests that are met.
     fn fit(&mut self, met: usize) {
-        if self.ruled_out.is_empty() {
+        if self.ruled_out.len() < MOST_WORDS {
             self.ruled_out = vec![0; MOST_WORDS];
         }
         if self.met.len() < met {
