@@ -13,12 +13,14 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
     && cp target/dist/trainer target/dist/scorer target/dist/simulator /out/
 
 FROM debian:bookworm-slim
-# librdkafka's TLS looks for the system's certificates.
+# librdkafka's TLS looks for the system's certificates. A volume in the place of the store takes over its rights, and the
+# program may run as any user.
 RUN apt-get update \
     && apt-get install -y --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 1000 --no-create-home --shell /usr/sbin/nologin isolog \
-    && install -d -o isolog -g isolog /isolog /isolog/models
+    && install -d -o isolog -g isolog /isolog /isolog/models \
+    && install -d -m 1777 -o isolog -g isolog /isolog/store
 COPY --from=build /out/ /usr/local/bin/
 WORKDIR /isolog
 COPY --chown=isolog:isolog data/ data/

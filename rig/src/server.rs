@@ -39,6 +39,8 @@ impl Server {
         let addresses = [http.to_string(), grpc.to_string()];
         let mut all = vec!["-c", cpus, &scorer, "run", "--http-addr", &addresses[0]];
         all.extend(["--grpc-addr", &addresses[1], "--log-level", "warn"]);
+        let store = folder.path().join("isolog.db").display().to_string();
+        all.extend(["--store-path", &store]);
         all.extend(arguments);
         let process = Process::spawn(name, "taskset", all, &folder.path().join("scorer.log"))?;
         Ok(Self { process, http, grpc, _folder: folder })

@@ -74,7 +74,7 @@ fn evidence_of(line: Evidence) -> EvidenceField {
 /// It cannot be written as JSON.
 pub fn outgoing(record: &AlertRecord) -> serde_json::Result<Outgoing> {
     let json = serde_json::to_vec(record)?;
-    Ok(Outgoing { kind: Kind::Alert, key: record.id.clone(), json })
+    Ok(Outgoing::json(Kind::Alert, record.id.clone(), json))
 }
 
 /// One structured line in the program's own log: a warning where it is worth one.

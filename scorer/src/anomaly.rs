@@ -136,7 +136,7 @@ impl AnomalyRecord {
     /// It cannot be written as JSON.
     pub fn outgoing(&self) -> serde_json::Result<Outgoing> {
         let json = serde_json::to_vec(self)?;
-        Ok(Outgoing { kind: Kind::Anomaly, key: self.service.clone(), json })
+        Ok(Outgoing::json(Kind::Anomaly, self.service.clone(), json))
     }
 }
 

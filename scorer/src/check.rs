@@ -1,4 +1,4 @@
-//! `scorer check`: whether settings, model and files can be used, and with `--online` brokers, topics and sinks. Changes
+//! `scorer check`: whether settings, model and files can be used, and with `--online` brokers, topics, store and sinks. Changes
 //! nothing anywhere.
 
 use std::fmt;
@@ -12,6 +12,7 @@ use ::kafka::rdkafka::ClientConfig;
 use ::kafka::rdkafka::consumer::{BaseConsumer, Consumer};
 use ::kafka::{ClientSettings, explain};
 use notify::Receiver;
+use store::StoreSettings;
 
 use crate::EXIT_ERROR;
 use crate::config::{Flags, Input, Place, Settings};
@@ -24,7 +25,7 @@ const BROKER_WAIT: Duration = Duration::from_secs(10);
 /// Arguments of `scorer check`.
 #[derive(Debug, clap::Args)]
 pub struct CheckArgs {
-    /// Also asks the brokers, looks for the topics and reaches for the sinks
+    /// Also asks the brokers, looks for the topics, and reaches for the store and the sinks
     #[arg(long)]
     pub online: bool,
     /// Settings.
@@ -88,6 +89,7 @@ pub fn run(args: CheckArgs) -> anyhow::Result<ExitCode> {
         findings.add(Verdict::Ok, "brokers", "not asked: Kafka takes no part");
     }
     if args.online {
+        check_store(&settings, &mut findings);
         check_sinks(&settings, &mut findings);
     }
     let mut out = std::io::stdout().lock();
@@ -133,6 +135,33 @@ fn check_model(settings: &Settings, findings: &mut Findings) {
             findings.add(Verdict::Warning, what, format!("{error}; it is waited for"));
         }
         Err(error) => findings.add(Verdict::Failed, what, error.to_string()),
+    }
+}
+
+/// A server is connected to; a file is only looked for, because opening one that is not there would make it.
+fn check_store(settings: &Settings, findings: &mut Findings) {
+    let Some(used) = &settings.store else {
+        return findings.add(Verdict::Ok, "store", "none: STORE_PATH and DATABASE_URL are empty");
+    };
+    if let StoreSettings::Embedded { path } = &used.place
+        && !path.exists()
+    {
+        return findings.add(
+            Verdict::Ok,
+            format!("store {}", path.display()),
+            "not there yet, made at the start",
+        );
+    }
+    let found = store::open(&used.place).map_err(|error| error.to_string()).and_then(|mut store| {
+        let version = store.version().map_err(|error| error.to_string())?;
+        Ok((store.describe(), version))
+    });
+    match found {
+        Ok((name, 0)) => findings.add(Verdict::Ok, name, "can be reached; its tables are made at the start"),
+        Ok((name, version)) => {
+            findings.add(Verdict::Ok, name, format!("can be reached; tables of version {version}"))
+        }
+        Err(why) => findings.add(Verdict::Failed, "store", why),
     }
 }
 

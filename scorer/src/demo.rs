@@ -80,6 +80,10 @@ fn simulation(args: &DemoArgs) -> simulator::Params {
 fn own_settings(mut settings: Settings) -> Settings {
     settings.inputs = vec![Input::Simulator];
     settings.kafka.in_use = false;
+    // Nothing is left behind unasked.
+    if is_default(&settings, "STORE_PATH") && is_default(&settings, "DATABASE_URL") {
+        settings.store = None;
+    }
     if is_default(&settings, "LOG_LEVEL") {
         settings.log.filter = "warn,anomaly=off".to_owned();
     }

@@ -116,7 +116,7 @@ impl FindingRecord {
     /// It cannot be written as JSON.
     pub fn outgoing(&self) -> serde_json::Result<Outgoing> {
         let json = serde_json::to_vec(self)?;
-        Ok(Outgoing { kind: Kind::Anomaly, key: self.service.clone(), json })
+        Ok(Outgoing::json(Kind::Anomaly, self.service.clone(), json))
     }
 }
 

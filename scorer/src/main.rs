@@ -11,6 +11,7 @@ mod explain;
 mod fault;
 mod finding;
 mod health;
+mod kept;
 mod live;
 mod metrics;
 mod news;
@@ -23,6 +24,7 @@ mod serve;
 mod sink;
 mod source;
 mod state;
+mod summary;
 mod test_rules;
 mod test_sink;
 

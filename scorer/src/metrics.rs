@@ -1,5 +1,7 @@
 //! Counters and gauges of the process, and what makes it ready and live. Counts only; decides nothing.
 
+mod store;
+
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::deliver::SinkMetrics;
+pub use store::{StoreMetrics, TableLabel};
 
 /// Why a record was not scored.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -126,6 +129,10 @@ pub struct Metrics {
     pub state_restore_seconds: Histogram,
     /// What sinks of alerts do.
     pub sinks: SinkMetrics,
+    /// Writes of `summary.json`, by result.
+    pub summary_writes: Family<ResultLabel, Counter>,
+    /// Of the store.
+    pub store: StoreMetrics,
 }
 
 impl Default for Metrics {
@@ -158,6 +165,8 @@ impl Default for Metrics {
             state_restores: Family::default(),
             state_restore_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 18)),
             sinks: SinkMetrics::default(),
+            summary_writes: Family::default(),
+            store: StoreMetrics::default(),
         };
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "Version of the program", build);
@@ -217,6 +226,8 @@ impl Default for Metrics {
         );
         metrics.register_state(&mut registry);
         metrics.sinks.register(&mut registry);
+        registry.register("summary_writes", "Writes of the web summary", metrics.summary_writes.clone());
+        metrics.store.register(&mut registry);
         Self { registry: Arc::new(registry), ..metrics }
     }
 }

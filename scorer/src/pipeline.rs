@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::config::Settings;
 use crate::fault;
+use crate::kept::Kept;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::news::{self, AlertFeed, Teller};
@@ -32,13 +33,14 @@ use crate::remember::{self, Told};
 use crate::scan;
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
 use crate::state::{self, Keeper, Learned, Learning};
+use crate::summary::Summary;
 
 /// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
 const INTAKE_BATCHES: usize = 2;
 /// Scored batches that wait to be delivered.
-const DELIVERY_BATCHES: usize = 2;
-/// Batches whose findings are delivered together.
-const DELIVER_TOGETHER: usize = 4;
+const DELIVERY_BATCHES: usize = 8;
+/// Batches whose findings are delivered together: one sync of a disk for all of them.
+const DELIVER_TOGETHER: usize = 8;
 /// How often the clock moves on for the detectors.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -66,6 +68,8 @@ pub struct Parts {
     pub feed: AnomalyFeed,
     /// Records of alerts as they happen.
     pub alerts: AlertFeed,
+    /// What web accesses come to, where that is asked for.
+    pub summary: Option<Summary>,
     /// What is learnt.
     pub keeper: Keeper,
 }
@@ -80,7 +84,8 @@ pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline
     let (done, ended) = oneshot::channel();
     let closing = CancellationToken::new();
     let give_up = CancellationToken::new();
-    let sinks = sink::all(&parts.settings)?;
+    let around = sink::Around { settings: &parts.settings, metrics: &parts.metrics, health: &parts.health };
+    let sinks = sink::all(&around)?;
     let delivery = Delivery::new(sinks, parts.health.clone(), parts.metrics.clone());
     let scoring = Scoring::new(parts, closing.clone(), give_up.clone());
     std::thread::Builder::new()
@@ -178,6 +183,7 @@ struct Scoring {
     told: Told,
     events: Events,
     sampler: Sampler,
+    kept: Option<Kept>,
     news: News,
     teller: Teller,
     ticked: Instant,
@@ -200,6 +206,7 @@ impl Scoring {
             told: Told::default(),
             events: Events::default(),
             sampler: Sampler::default(),
+            kept: Kept::new(&parts.settings, &parts.metrics),
             news: News::default(),
             teller: Teller::new(
                 parts.metrics.clone(),
@@ -274,9 +281,11 @@ impl Scoring {
             watch.tick(Tick { now, caught_up }, &mut self.news);
             seen.add(watch);
             let followed = !self.news.is_empty();
+            self.kept.iter_mut().for_each(|kept| kept.found_all(&self.news));
             self.teller.tell(&mut self.news, loaded.model.digest(), &mut outgoing);
             followed
         });
+        outgoing.extend(self.kept.as_mut().and_then(Kept::take));
         self.teller.count(&seen);
         ack.map(|ack| Work { outgoing, outcome: Outcome::default(), ack, arrived: None })
     }
@@ -325,6 +334,7 @@ impl Scoring {
             events.clear();
             self.events = events;
         }
+        outgoing.extend(self.kept.as_mut().and_then(Kept::take));
         self.parts.metrics.lines_scored.inc_by(outcome.scored);
         self.told.tell(&self.scratch, &self.parts.metrics);
         (outgoing, outcome)
@@ -344,6 +354,15 @@ impl Scoring {
             None => loaded.model.judge(event, &mut self.scratch),
         };
         let is_odd = score.score > loaded.threshold.score;
+        if let Some(summary) = &self.parts.summary {
+            summary.add(event);
+        }
+        if let Some(kept) = &mut self.kept {
+            kept.line(at.record, at.index, event, score.score);
+            if is_odd {
+                kept.found(&event.service);
+            }
+        }
         let mut explanation = is_odd.then(|| match &learned {
             Some(learned) => learned.explain(&loaded.model, event, &mut self.scratch),
             None => loaded.model.explain(event, &mut self.scratch),
@@ -370,6 +389,7 @@ impl Scoring {
         };
         watch.line(&seen, &mut explain, &mut news);
         if !news.is_empty() {
+            self.kept.iter_mut().for_each(|kept| kept.found_all(&news));
             self.teller.tell(&mut news, loaded.model.digest(), out);
         }
         fault::here("detected");

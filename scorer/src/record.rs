@@ -171,6 +171,13 @@ pub struct KafkaStream {
     pub partition: i32,
 }
 
+impl KafkaStream {
+    /// Whether it is of this very topic, by address.
+    fn is_of(&self, cluster: &Arc<str>, topic: &Arc<str>) -> bool {
+        Arc::ptr_eq(&self.topic, topic) && Arc::ptr_eq(&self.cluster, cluster)
+    }
+}
+
 /// A Kafka record of which only what scoring needs is kept beside the others: most are ordinary, and no [`Record`]
 /// is ever made of them.
 #[derive(Clone, Copy, Debug)]
@@ -309,6 +316,19 @@ impl<'b> Borrowed<'b> {
         match self.0 {
             Inner::Whole(record) => record.origin.clone(),
             Inner::Compact(records, compact) => records.origin_of(compact.stream, compact.offset),
+        }
+    }
+
+    /// Writes where it came from over `origin`; that of the same topic or file is only moved on.
+    pub fn origin_over(&self, origin: &mut Origin) {
+        match (self.0, &mut *origin) {
+            (Inner::Compact(records, compact), Origin::Kafka { cluster, topic, partition, offset })
+                if records.streams[compact.stream as usize].is_of(cluster, topic) =>
+            {
+                *partition = records.streams[compact.stream as usize].partition;
+                *offset = compact.offset;
+            }
+            (_, origin) => *origin = self.origin(),
         }
     }
 

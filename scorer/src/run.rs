@@ -22,6 +22,7 @@ use crate::record::Intake;
 use crate::serve::{self, Servers};
 use crate::source::{self, Running};
 use crate::state::Keeper;
+use crate::summary::Summary;
 
 /// Arguments of `scorer run`.
 #[derive(Debug, clap::Args)]
@@ -48,6 +49,8 @@ pub struct App {
     pub feed: AnomalyFeed,
     /// Records of alerts as they happen.
     pub alerts: AlertFeed,
+    /// What web accesses come to, where that is asked for.
+    pub summary: Option<Summary>,
     /// What is learnt.
     pub keeper: Keeper,
     /// Where batches go in.
@@ -71,6 +74,7 @@ impl App {
         let model_file = ModelFile::new(model.clone(), settings.model.clone(), on_attempt);
         let health = Health::default();
         let keeper = Keeper::start(&settings, &metrics, &health, runtime.clone())?;
+        let summary = Summary::of(&settings);
         let parts = pipeline::Parts {
             settings: Arc::new(settings),
             model,
@@ -78,13 +82,14 @@ impl App {
             health,
             feed: AnomalyFeed::default(),
             alerts: AlertFeed::default(),
+            summary,
             keeper,
         };
         if parts.settings.serve.grpc.is_some() {
             parts.keeper.open_pushed().map_err(anyhow::Error::msg)?;
         }
         let (intake, pipeline) = pipeline::start(&parts, runtime)?;
-        let pipeline::Parts { settings, model, metrics, health, feed, alerts, keeper } = parts;
+        let pipeline::Parts { settings, model, metrics, health, feed, alerts, summary, keeper } = parts;
         let app = Self {
             settings,
             model,
@@ -93,12 +98,16 @@ impl App {
             health,
             feed,
             alerts,
+            summary,
             keeper,
             intake,
             stop: CancellationToken::new(),
         };
         app.health.not_ready(MODEL, "no model is loaded yet");
         tokio::spawn(show_model(app.clone()));
+        if let Some(summary) = app.summary.clone() {
+            tokio::spawn(summary.keep_writing(app.stop.clone(), app.metrics.clone()));
+        }
         Ok((app, pipeline))
     }
 }

@@ -78,12 +78,11 @@ ON CONFLICT (id) DO UPDATE SET
     score = excluded.score, record = excluded.record, stored_at = excluded.stored_at
 WHERE excluded.revision > alerts.revision";
 
+const NEWEST_LOG: &str = "SELECT COALESCE(MAX(seq), 0) FROM logs";
 const OUTBOX: &str = "SELECT seq, record FROM alert_records WHERE seq > $1 ORDER BY seq LIMIT $2";
 const POSITION: &str = "SELECT position FROM sink_positions WHERE sink = $1";
-const BEGIN_SINK: &str = "\
-INSERT INTO sink_positions (sink, position)
-VALUES ($1, (SELECT COALESCE(MAX(seq), 0) FROM alert_records))
-ON CONFLICT (sink) DO NOTHING";
+const BEGIN_SINK: &str =
+    "INSERT INTO sink_positions (sink, position) VALUES ($1, 0) ON CONFLICT (sink) DO NOTHING";
 const SETTLE: &str = "\
 INSERT INTO sink_positions (sink, position) VALUES ($1, $2)
 ON CONFLICT (sink) DO UPDATE SET position = excluded.position
@@ -181,6 +180,13 @@ impl<B: Backend> Store for Database<B> {
         self.ready().map(|_| ())
     }
 
+    fn version(&mut self) -> Result<i64> {
+        if self.backend.connect()? {
+            self.prepared = false;
+        }
+        schema::found(&mut self.backend)
+    }
+
     fn write(&mut self, rows: &Rows) -> Result<Written> {
         if rows.is_empty() {
             return Ok(Written::default());
@@ -225,7 +231,6 @@ impl<B: Backend> Store for Database<B> {
             return Ok(position);
         }
         self.transaction(|backend| {
-            backend.lock()?;
             backend.execute(BEGIN_SINK, &[Value::from(sink)])?;
             Ok(read(backend)?.unwrap_or(0))
         })
@@ -286,6 +291,10 @@ impl<B: Backend> Store for Database<B> {
     fn forget_dead_letter(&mut self, number: i64) -> Result<()> {
         self.transaction(|backend| backend.execute(FORGET_DEAD_LETTER, &[Value::Int(number)]))?;
         Ok(())
+    }
+
+    fn newest_log(&mut self) -> Result<i64> {
+        Ok(self.query(NEWEST_LOG, &[], |row| row.int(0))?.pop().unwrap_or(0))
     }
 
     fn last_logs(&mut self, filter: &LogFilter, page: &Page) -> Result<Vec<StoredLog>> {

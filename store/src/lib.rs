@@ -32,8 +32,7 @@ pub use settings::{SettingsError, StoreSettings};
 use engine::event::EventTime;
 
 /// What a program asks of a store. Every call blocks; a handle belongs to one thread at a time, and each thread that
-/// needs the store opens its own. None of them may be called from within an asynchronous task (use
-/// `spawn_blocking`).
+/// needs the store opens its own. From within an asynchronous task use `spawn_blocking`, or the task holds its thread.
 ///
 /// Every call may fail with an error that goes away by itself ([`Error::is_transient`]): a server that is down, a
 /// disk that is full. The call did nothing then and may be made again; the handle connects again by itself.
@@ -47,6 +46,12 @@ pub trait Store: Send {
     /// # Errors
     /// The store cannot be opened; its tables are of a newer program.
     fn prepare(&mut self) -> Result<()>;
+
+    /// The version of the tables, 0 where there are none. Changes nothing.
+    ///
+    /// # Errors
+    /// The store cannot be opened; its tables are of a newer program.
+    fn version(&mut self) -> Result<i64>;
 
     /// Writes everything in one transaction, durably: after `Ok` it is there even if the power fails. What is there
     /// already (same id; for alert records same id and revision) is passed over, so that repeating is harmless.
@@ -62,8 +67,8 @@ pub trait Store: Send {
     /// The store cannot be read.
     fn outbox_after(&mut self, seq: i64, most: usize) -> Result<Vec<(i64, Vec<u8>)>>;
 
-    /// The number up to which a sink has dealt with the outbox. A sink that was never seen before begins behind the
-    /// newest record and is remembered: so ask once at the start, before anything is written.
+    /// The number up to which a sink has dealt with the outbox, 0 where it never has. From then on it is known, and the
+    /// records behind its position are not displaced.
     ///
     /// # Errors
     /// The store cannot be read or written.
@@ -106,6 +111,12 @@ pub trait Store: Send {
     /// # Errors
     /// The store cannot be written.
     fn forget_dead_letter(&mut self, number: i64) -> Result<()>;
+
+    /// The number of the newest log line, 0 where there is none.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn newest_log(&mut self) -> Result<i64>;
 
     /// The newest log lines.
     ///

@@ -59,12 +59,15 @@ impl Postgres {
     /// Runs something on the connection; drops the connection when it broke.
     fn with<T>(
         &mut self,
-        work: impl AsyncFnOnce(&mut Session) -> std::result::Result<T, tokio_postgres::Error>,
-    ) -> Result<T> {
+        work: impl AsyncFnOnce(&mut Session) -> std::result::Result<T, tokio_postgres::Error> + Send,
+    ) -> Result<T>
+    where
+        T: Send,
+    {
         let (Some(runtime), Some(session)) = (&self.runtime, &mut self.session) else {
             return Err(self.unreachable("there is no connection"));
         };
-        let done = runtime.block_on(in_time(work(session)));
+        let done = block(|| runtime.block_on(in_time(work(session))));
         match done {
             Some(Ok(value)) => Ok(value),
             Some(Err(error)) => {
@@ -77,6 +80,27 @@ impl Postgres {
                 self.session = None;
                 Err(self.unreachable(format!("no answer within {} s", ANSWER.as_secs())))
             }
+        }
+    }
+}
+
+/// Runs something that waits; where this thread drives asynchronous tasks of another one, which must not
+/// wait, on a thread of its own.
+fn block<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    if tokio::runtime::Handle::try_current().is_err() {
+        return work();
+    }
+    std::thread::scope(|scope| match scope.spawn(work).join() {
+        Ok(value) => value,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}
+
+impl Drop for Postgres {
+    /// Where asynchronous tasks run, a runtime must not be waited for.
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
         }
     }
 }
@@ -198,7 +222,7 @@ impl Backend for Postgres {
         let Some(runtime) = &self.runtime else { return Err(self.unreachable("no runtime")) };
         let config = self.address.config().clone();
         let tls = self.address.tls();
-        let connected = runtime.block_on(in_time(async {
+        let connecting = async {
             let client = match tls {
                 Some(tls) => {
                     let (client, connection) = config.connect(tls).await?;
@@ -212,7 +236,8 @@ impl Backend for Postgres {
                 }
             };
             Ok(client)
-        }));
+        };
+        let connected = block(|| runtime.block_on(in_time(connecting)));
         match connected {
             Some(Ok(client)) => {
                 self.session = Some(Session { client, statements: HashMap::new(), leads: Vec::new() });

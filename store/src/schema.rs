@@ -16,7 +16,7 @@ const WRITE_VERSION: &str = "INSERT INTO isolog_schema (version) VALUES ($1)";
 /// # Errors
 /// They are of a newer one; a step fails, and leaves everything as it was.
 pub fn migrate(backend: &mut dyn Backend) -> Result<()> {
-    let known = i64::try_from(backend.migrations().len()).unwrap_or(i64::MAX);
+    let known = known(backend);
     if backend.has_table(VERSION_TABLE)? && version(backend)? == known {
         return Ok(());
     }
@@ -28,15 +28,31 @@ pub fn migrate(backend: &mut dyn Backend) -> Result<()> {
     done
 }
 
+/// The tables' version, 0 where there are none.
+///
+/// # Errors
+/// They are of a newer program.
+pub fn found(backend: &mut dyn Backend) -> Result<i64> {
+    if !backend.has_table(VERSION_TABLE)? {
+        return Ok(0);
+    }
+    let (found, known) = (version(backend)?, known(backend));
+    if found > known {
+        return Err(Error::NewerSchema { store: backend.describe(), found, known });
+    }
+    Ok(found)
+}
+
+fn known(backend: &dyn Backend) -> i64 {
+    i64::try_from(backend.migrations().len()).unwrap_or(i64::MAX)
+}
+
 fn forward(backend: &mut dyn Backend, known: i64) -> Result<()> {
     backend.lock()?;
     if !backend.has_table(VERSION_TABLE)? {
         backend.batch(CREATE_VERSION)?;
     }
-    let found = version(backend)?;
-    if found > known {
-        return Err(Error::NewerSchema { store: backend.describe(), found, known });
-    }
+    let found = found(backend)?;
     for step in backend.migrations().iter().skip(usize::try_from(found).unwrap_or(0)) {
         backend.batch(step)?;
     }

@@ -15,6 +15,7 @@ use crate::value::{Row, Value};
 /// How long a writer waits for another one.
 const BUSY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
+const CHOOSE: &str = "choose a STORE_PATH that can be written, or an empty one for no store";
 const MIGRATIONS: &[&str] = &[include_str!("migrations/sqlite/0001.sql")];
 
 /// Every commit is synced: an acknowledged batch must outlast a power failure. The log that is written ahead is
@@ -44,7 +45,7 @@ impl Sqlite {
         if let Some(folder) = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
             std::fs::create_dir_all(folder).map_err(|error| Error::Refused {
                 store: self.describe(),
-                why: format!("its folder cannot be made: {error}"),
+                why: format!("its folder cannot be made: {error}; {CHOOSE}"),
             })?;
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
@@ -113,10 +114,9 @@ fn describe_error(path: &Path, error: &rusqlite::Error) -> Error {
         ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt => {
             Error::Damaged { store, why: format!("{why}; choose another STORE_PATH, or move the file away") }
         }
-        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => Error::Refused {
-            store,
-            why: format!("{why}; choose a STORE_PATH that can be written, or an empty one for no store"),
-        },
+        ErrorCode::CannotOpen | ErrorCode::PermissionDenied | ErrorCode::ReadOnly => {
+            Error::Refused { store, why: format!("{why}; {CHOOSE}") }
+        }
         _ => Error::Refused { store, why },
     }
 }

@@ -12,6 +12,7 @@ use engine::model::session::{SessionKey, SessionSettings};
 use engine::model::train::{CheckedTrainParams, TrainParams};
 use engine::redact::{Pattern, Redactor};
 use kafka::ClientSettings;
+use store::StoreSettings;
 
 use crate::exclude::{Excluded, time};
 
@@ -22,6 +23,7 @@ const EXAMPLES: &str = "Examples:
   zcat app.log.gz | trainer fit -                 standard input, read once
   trainer fit logs.csv --exclude-time 2026-03-01T10:00:00Z..2026-03-01T12:00:00Z --exclude-level ERROR
   trainer fit --from-topic application-logs --since 2026-03-01T00:00:00Z
+  trainer fit --from-store isolog.db              what a scorer kept with STORE_LOGS=all
   trainer evaluate --model models/isolog.model labelled.csv
 
 Exit status: 0 when the model was written, 2 on an error.";
@@ -105,11 +107,15 @@ pub struct FitArgs {
     /// Train on this Kafka topic instead of files
     #[arg(long, value_name = "TOPIC")]
     pub from_topic: Option<String>,
-    /// With --from-topic: records from this time on, RFC 3339
-    #[arg(long, value_name = "TIME", requires = "from_topic")]
+    /// Train on the log lines that a scorer kept: the file of its embedded store, or without a value the PostgreSQL of
+    /// DATABASE_URL, else STORE_PATH
+    #[arg(long, value_name = "FILE", num_args = 0..=1, conflicts_with = "from_topic")]
+    pub from_store: Option<Option<PathBuf>>,
+    /// With --from-topic or --from-store: records from this time on, RFC 3339
+    #[arg(long, value_name = "TIME")]
     pub since: Option<String>,
-    /// With --from-topic: records before this time, RFC 3339
-    #[arg(long, value_name = "TIME", requires = "from_topic")]
+    /// With --from-topic or --from-store: records before this time, RFC 3339
+    #[arg(long, value_name = "TIME")]
     pub until: Option<String>,
     /// With --from-topic: brokers to start from, host:port separated by commas
     #[arg(long, value_name = "HOST:PORT", env = "KAFKA_BOOTSTRAP_SERVERS", default_value = "localhost:9092")]
@@ -207,6 +213,17 @@ pub struct TopicSettings {
     pub until: Option<EventTime>,
 }
 
+/// What a scorer kept.
+#[derive(Clone, Debug)]
+pub struct StoredSettings {
+    /// Where.
+    pub place: StoreSettings,
+    /// First event time.
+    pub since: Option<EventTime>,
+    /// Event time before which reading ends.
+    pub until: Option<EventTime>,
+}
+
 /// Settings of `fit` whose ranges were checked.
 #[derive(Debug)]
 pub struct FitSettings {
@@ -220,6 +237,8 @@ pub struct FitSettings {
     pub redactor: Redactor,
     /// Where a topic is trained on.
     pub topic: Option<TopicSettings>,
+    /// Where a store is trained on.
+    pub store: Option<StoredSettings>,
     /// How lines are put together to sessions, where sessions are learnt.
     pub sessions: Option<(SessionKey, SessionSettings)>,
 }
@@ -267,7 +286,9 @@ impl FitArgs {
             Excluded::parse(&self.exclude_time, self.exclude_level.as_deref(), &self.exclude, &mut mistakes);
         let decoder = self.read.decoder(&mut mistakes);
         let redactor = redactor(&self.redact, &mut mistakes);
-        let topic = self.topic(&mut mistakes);
+        let times = self.times(&mut mistakes);
+        let topic = self.topic(times, &mut mistakes);
+        let store = self.store(times, &mut mistakes);
         let sessions = self.sessions(&mut mistakes);
         let budget = self.alert_budget_per_day;
         if !(0.001..=1e6).contains(&budget) {
@@ -277,7 +298,7 @@ impl FitArgs {
         }
         match (params, decoder) {
             (Some(params), Some(decoder)) if mistakes.is_empty() => {
-                Ok(FitSettings { params, excluded, decoder, redactor, topic, sessions })
+                Ok(FitSettings { params, excluded, decoder, redactor, topic, store, sessions })
             }
             _ => Err(Mistakes(mistakes)),
         }
@@ -304,8 +325,14 @@ impl FitArgs {
         }
     }
 
-    fn topic(&self, mistakes: &mut Vec<String>) -> Option<TopicSettings> {
-        let name = self.from_topic.clone()?;
+    /// `--since` and `--until`.
+    fn times(&self, mistakes: &mut Vec<String>) -> (Option<EventTime>, Option<EventTime>) {
+        if self.from_topic.is_none() && self.from_store.is_none() {
+            if self.since.is_some() || self.until.is_some() {
+                mistakes.push("--since and --until need --from-topic or --from-store".to_owned());
+            }
+            return (None, None);
+        }
         let mut at = |flag: &str, text: &Option<String>| {
             let text = text.as_deref()?;
             time(text)
@@ -322,6 +349,36 @@ impl FitArgs {
         {
             mistakes.push(format!("--until = {until} is not after --since = {since}"));
         }
+        (since, until)
+    }
+
+    fn store(
+        &self,
+        (since, until): (Option<EventTime>, Option<EventTime>),
+        mistakes: &mut Vec<String>,
+    ) -> Option<StoredSettings> {
+        let variable = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
+        let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
+        let place = match (self.from_store.clone()?, given("DATABASE_URL")) {
+            (Some(path), _) => StoreSettings::Embedded { path },
+            (None, Some(url)) => StoreSettings::Postgres(url.trim().to_owned()),
+            (None, None) => {
+                let path = given("STORE_PATH").unwrap_or_else(|| "isolog.db".to_owned());
+                StoreSettings::Embedded { path: path.into() }
+            }
+        };
+        if let Err(error) = store::open(&place) {
+            mistakes.push(format!("DATABASE_URL: {error}"));
+        }
+        Some(StoredSettings { place, since, until })
+    }
+
+    fn topic(
+        &self,
+        (since, until): (Option<EventTime>, Option<EventTime>),
+        mistakes: &mut Vec<String>,
+    ) -> Option<TopicSettings> {
+        let name = self.from_topic.clone()?;
         let mut properties: Vec<(String, String)> = std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
             .filter(|(name, _)| !SETTINGS_OF_THEIR_OWN.contains(&name.as_str()))

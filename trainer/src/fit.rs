@@ -13,6 +13,7 @@ use engine::model::{Contamination, Model, Provenance, Scratch};
 use crate::args::{FitArgs, FitSettings};
 use crate::intake::{Counts, Intake, Source};
 use crate::report::{Histogram, Report};
+use crate::stored::Stored;
 use crate::text;
 use crate::topic::Topic;
 
@@ -56,9 +57,12 @@ pub fn run(args: FitArgs) -> anyhow::Result<()> {
 }
 
 fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
-    let source = match &settings.topic {
-        Some(topic) => Source::Topic(Topic::open(&topic.client, &topic.name, topic.since, topic.until)?),
-        None => Source::Files(expand(&args.logs)?),
+    let source = match (&settings.topic, settings.store) {
+        (_, Some(store)) => Source::Store(Stored::open(store.place, store.since, store.until)?),
+        (Some(topic), None) => {
+            Source::Topic(Topic::open(&topic.client, &topic.name, topic.since, topic.until)?)
+        }
+        (None, None) => Source::Files(expand(&args.logs)?),
     };
     let names = source.names();
     let options = Options { decoder: settings.decoder, now: now()? };

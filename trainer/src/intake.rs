@@ -8,6 +8,7 @@ use engine::redact::Redactor;
 
 use crate::exclude::Excluded;
 use crate::progress::Progress;
+use crate::stored::Stored;
 use crate::topic::Topic;
 
 /// Batches that are read before they are asked for.
@@ -35,6 +36,8 @@ pub enum Source {
     Files(Vec<Input>),
     /// A stretch of a topic.
     Topic(Topic),
+    /// What a scorer kept.
+    Store(Stored),
 }
 
 impl Source {
@@ -43,6 +46,7 @@ impl Source {
         match self {
             Self::Files(inputs) => inputs.iter().map(Input::name).collect(),
             Self::Topic(topic) => topic.names(),
+            Self::Store(stored) => vec![stored.name()],
         }
     }
 
@@ -93,6 +97,17 @@ impl Intake<'_> {
                     Ok(())
                 })?;
                 Ok(Counts { rejects, ..counts })
+            }
+            Source::Store(stored) => {
+                let progress = Progress::records(what, stored.records());
+                let mut counts = Counts::default();
+                counts.lines = stored.read(|batch, rows| {
+                    progress.at(rows);
+                    self.accept(batch, &mut counts, |_| true)?;
+                    take(&batch.events, &batch.places);
+                    Ok(())
+                })?;
+                Ok(counts)
             }
         }
     }

@@ -7,6 +7,7 @@ mod fit;
 mod intake;
 mod progress;
 mod report;
+mod stored;
 mod text;
 mod topic;
 

@@ -189,5 +189,9 @@ fn reason(reason: &Reason) -> String {
 
 /// What a place in this input is called.
 fn unit(input: &str) -> &'static str {
-    if input.starts_with("topic ") { "offset" } else { "line" }
+    match input {
+        _ if input.starts_with("topic ") => "offset",
+        _ if input.starts_with("log rows ") => "seq",
+        _ => "line",
+    }
 }

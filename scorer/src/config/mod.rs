@@ -18,6 +18,7 @@ use engine::decode::multiline::JoinSettings;
 use engine::model::Contamination;
 use engine::redact::Redactor;
 pub use notify::settings::{Secret, SinkSettings, SinksSettings};
+use store::{Retention, StoreSettings};
 pub use written::{Flags, Place, Reading, Subset};
 
 use crate::state::LearnSettings;
@@ -176,6 +177,32 @@ pub struct OutputSettings {
     pub dead_letter_topic: Option<String>,
     /// File for dead letters.
     pub dead_letter_file: Option<PathBuf>,
+    /// File for the summary of web accesses.
+    pub summary_path: Option<PathBuf>,
+    /// Least HTTP status that the summary calls an error.
+    pub summary_error_status: u16,
+}
+
+/// Which log lines are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptLogs {
+    /// Those of a service that are so near to an anomaly of it, before and after.
+    Context(usize),
+    /// All.
+    All,
+    /// None.
+    None,
+}
+
+/// What is kept, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreUse {
+    /// Where.
+    pub place: StoreSettings,
+    /// Which log lines.
+    pub logs: KeptLogs,
+    /// How long, and how much.
+    pub retention: Retention,
 }
 
 /// TLS of the gRPC server.
@@ -245,6 +272,8 @@ pub struct Settings {
     pub model: ModelSettings,
     /// Where findings go.
     pub output: OutputSettings,
+    /// Where lines, anomalies and alerts are kept; `None` is off.
+    pub store: Option<StoreUse>,
     /// Who is told of alerts.
     pub sinks: SinksSettings,
     /// Servers.

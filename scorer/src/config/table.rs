@@ -20,6 +20,8 @@ pub enum Group {
     Alerts,
     /// Where anomalies and dead letters go.
     Output,
+    /// What is kept, and where.
+    Store,
     /// Who is told of alerts.
     Sinks,
     /// HTTP and gRPC servers.
@@ -30,7 +32,7 @@ pub enum Group {
 
 impl Group {
     /// Every group, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Input,
         Self::Kafka,
         Self::Decode,
@@ -38,6 +40,7 @@ impl Group {
         Self::Learn,
         Self::Alerts,
         Self::Output,
+        Self::Store,
         Self::Sinks,
         Self::Serve,
         Self::Process,
@@ -53,6 +56,7 @@ impl Group {
             Self::Learn => "Learning while running",
             Self::Alerts => "Detectors and alerts",
             Self::Output => "Output",
+            Self::Store => "Store",
             Self::Sinks => "Sinks of alerts",
             Self::Serve => "Servers",
             Self::Process => "Process",
@@ -207,6 +211,14 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Output, "DEAD_LETTER_FILE", "", "a path", "File that gets the records that could not be read, as JSON lines."),
     Setting::new(Group::Sinks, "SINK_RESULTS_TOPIC", "", "a topic name, such as `http_sink_results`, or empty for off", "Topic that is told what became of each delivery to a sink, where Kafka takes part."),
     Setting::new(Group::Sinks, "SINK_DEAD_LETTER_TOPIC", "isolog_sink_dead_letters", "a topic name, or empty for off", "Topic that keeps the alerts that a sink refused or could not take for SINK_RETRY_FOR_S, where Kafka takes part; `scorer replay-dead-letters` sends them again."),
+    Setting::new(Group::Output, "SUMMARY_PATH", "", "a path, such as `results/summary.json`", "File that gets the summary of the last hour of web access events (top addresses and pages, newest errors), every 10 s as a whole; also at `/summary.json`: docs/summary.md."),
+    Setting::new(Group::Output, "SUMMARY_ERROR_STATUS", "500", "100 to 599", "Least HTTP status that the summary calls an error."),
+    Setting::new(Group::Store, "DATABASE_URL", "", "postgres://USER:PASSWORD@HOST:PORT/DATABASE", "PostgreSQL that keeps lines, anomalies and alerts; unset: the embedded store at STORE_PATH does. `?sslmode=` is disable, prefer, require or verify-full, `&sslrootcert=` a PEM file of authorities: docs/store.md.").secret(),
+    Setting::new(Group::Store, "STORE_PATH", "isolog.db", "a path, or empty for off", "File of the embedded store; a relative one is below STATE_DIR where that is set, else below the working directory."),
+    Setting::new(Group::Store, "STORE_LOGS", "context", "`context`, `all` or `none`", "Which log lines are kept: those around anomalies, all, none."),
+    Setting::new(Group::Store, "STORE_CONTEXT_LINES", "5", "0 to 100 lines", "With `context`: lines of the same service that are kept before and after an anomaly."),
+    Setting::new(Group::Store, "STORE_RETENTION_DAYS", "90", "1 to 36500 days", "What was written longer ago is removed."),
+    Setting::new(Group::Store, "STORE_MAX_BYTES", "2147483648", "1048576 to 1125899906842624 bytes", "Size of the embedded store beyond which the oldest log lines are removed, then anomalies, then alerts that every sink has dealt with."),
     Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
     Setting::new(Group::Serve, "HTTP_TOKEN", "", "8 characters or more", "Bearer token that callers of the page's data must send; unset: they are answered on loopback only. Metrics and health need none.").secret(),
     Setting::new(Group::Serve, "GRPC_ADDR", "127.0.0.1:50051", "IP:port, or empty for off", "Address of gRPC and OTLP."),

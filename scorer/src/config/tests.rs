@@ -50,8 +50,16 @@ fn names_are_unique_and_their_texts_are_there() {
 /// Every setting refuses something, so that none is accepted unread.
 #[test]
 fn every_number_choice_and_address_refuses_what_it_cannot_use() {
-    let free_text =
-        ["MODEL_PATH", "STATE_DIR", "DEAD_LETTER_FILE", "ANOMALY_FILE", "ALERT_FILE", "KAFKA_GROUP_ID"];
+    let free_text = [
+        "MODEL_PATH",
+        "STATE_DIR",
+        "DEAD_LETTER_FILE",
+        "ANOMALY_FILE",
+        "ALERT_FILE",
+        "STORE_PATH",
+        "SUMMARY_PATH",
+        "KAFKA_GROUP_ID",
+    ];
     for setting in table::ALL {
         let takes_any = free_text.contains(&setting.name)
             || setting.name.ends_with("_FIELDS")

@@ -16,11 +16,13 @@ use engine::detect::{self, Rules};
 use engine::event::Limits;
 use engine::model::{Contamination, OnlineSettings};
 use engine::redact::{Pattern, Redactor};
+use store::{Retention, StoreSettings};
 
 use super::written::{Value, Written};
 use super::{
-    BatchSettings, FileSettings, Input, KafkaSettings, LogFormat, LogSettings, Mistake, ModelSettings,
-    OutputSettings, Place, Secret, ServeSettings, Settings, SinksSettings, Start, TlsFiles, table,
+    BatchSettings, FileSettings, Input, KafkaSettings, KeptLogs, LogFormat, LogSettings, Mistake,
+    ModelSettings, OutputSettings, Place, Secret, ServeSettings, Settings, SinksSettings, Start, StoreUse,
+    TlsFiles, table,
 };
 use crate::state::LearnSettings;
 
@@ -61,6 +63,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
         learn: reader.learn(budget_per_day, &sinks)?,
+        store: reader.store()?,
         sinks,
         shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
         stall_timeout: Duration::from_secs(reader.number("STALL_TIMEOUT_S", 10..=86_400)?),
@@ -459,7 +462,33 @@ impl Reader<'_> {
             message_bytes: self.number("MESSAGE_BYTES", 256..=65_536)?,
             dead_letter_topic: self.topic("DEAD_LETTER_TOPIC"),
             dead_letter_file: self.path("DEAD_LETTER_FILE"),
+            summary_path: self.path("SUMMARY_PATH"),
+            summary_error_status: self.number("SUMMARY_ERROR_STATUS", 100..=599)?,
         })
+    }
+
+    fn store(&mut self) -> Option<Option<StoreUse>> {
+        let path = self.path("STORE_PATH").map(|path| match self.path("STATE_DIR") {
+            Some(folder) => folder.join(path),
+            None => path,
+        });
+        let mut place = path.map(|path| StoreSettings::Embedded { path });
+        if let Some(value) = self.optional("DATABASE_URL") {
+            let postgres = StoreSettings::Postgres(value.text.trim().to_owned());
+            if let Err(error) = store::open(&postgres) {
+                self.mistake("DATABASE_URL", &value, Some(error.why));
+            }
+            place = Some(postgres);
+        }
+        let context = self.number("STORE_CONTEXT_LINES", 0..=100)?;
+        let choices =
+            [("context", KeptLogs::Context(context)), ("all", KeptLogs::All), ("none", KeptLogs::None)];
+        let logs = self.choice("STORE_LOGS", &choices)?;
+        let retention = Retention {
+            days: self.number("STORE_RETENTION_DAYS", 1..=36_500)?,
+            most_bytes: self.number("STORE_MAX_BYTES", 1 << 20..=1 << 50)?,
+        };
+        Some(place.map(|place| StoreUse { place, logs, retention }))
     }
 
     fn sinks(&mut self) -> Option<SinksSettings> {

@@ -58,7 +58,7 @@ impl DeadLetter {
     /// It cannot be written as JSON.
     pub fn outgoing(&self) -> serde_json::Result<Outgoing> {
         let json = serde_json::to_vec(self)?;
-        Ok(Outgoing { kind: Kind::DeadLetter, key: self.reason.to_owned(), json })
+        Ok(Outgoing::json(Kind::DeadLetter, self.reason.to_owned(), json))
     }
 }
 

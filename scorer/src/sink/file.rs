@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Kind, Outgoing, Sink, Undelivered};
-use crate::config::Settings;
+use super::{Around, Kind, Outgoing, Sink, Undelivered};
 
 const KINDS: [Kind; 3] = [Kind::Anomaly, Kind::Alert, Kind::DeadLetter];
 
@@ -21,16 +20,17 @@ struct FileSink {
 ///
 /// # Errors
 /// A file cannot be opened.
-pub fn make(settings: &Settings) -> anyhow::Result<Option<Box<dyn Sink>>> {
+pub fn make(around: &Around<'_>) -> anyhow::Result<Option<Box<dyn Sink>>> {
+    let output = &around.settings.output;
     let open = |name: &str, path: &Option<PathBuf>| match path {
         Some(path) => JsonLines::open(path)
             .with_context(|| format!("{name} = {} cannot be written: choose another file", path.display()))
             .map(Some),
         None => Ok(None),
     };
-    let anomalies = open("ANOMALY_FILE", &settings.output.anomaly_file)?;
-    let alerts = open("ALERT_FILE", &settings.output.alert_file)?;
-    let dead_letters = open("DEAD_LETTER_FILE", &settings.output.dead_letter_file)?;
+    let anomalies = open("ANOMALY_FILE", &output.anomaly_file)?;
+    let alerts = open("ALERT_FILE", &output.alert_file)?;
+    let dead_letters = open("DEAD_LETTER_FILE", &output.dead_letter_file)?;
     if anomalies.is_none() && alerts.is_none() && dead_letters.is_none() {
         return Ok(None);
     }
@@ -43,6 +43,7 @@ impl FileSink {
             Kind::Anomaly => self.anomalies.as_mut(),
             Kind::Alert => self.alerts.as_mut(),
             Kind::DeadLetter => self.dead_letters.as_mut(),
+            Kind::Logs => None,
         }
     }
 }
@@ -57,6 +58,7 @@ impl Sink for FileSink {
             Kind::Anomaly => self.anomalies.is_some(),
             Kind::Alert => self.alerts.is_some(),
             Kind::DeadLetter => self.dead_letters.is_some(),
+            Kind::Logs => false,
         }
     }
 

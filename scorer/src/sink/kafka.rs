@@ -5,8 +5,7 @@ use std::time::{Duration, Instant};
 use ::kafka::{Message, Producer};
 use anyhow::Context as _;
 
-use super::{Kind, Outgoing, Sink, Undelivered};
-use crate::config::Settings;
+use super::{Around, Kind, Outgoing, Sink, Undelivered};
 
 /// After this long without a confirmation the wait is told.
 const TELL_AFTER: Duration = Duration::from_secs(10);
@@ -26,7 +25,8 @@ struct Topics {
 ///
 /// # Errors
 /// librdkafka refuses the configuration.
-pub fn make(settings: &Settings) -> anyhow::Result<Option<Box<dyn Sink>>> {
+pub fn make(around: &Around<'_>) -> anyhow::Result<Option<Box<dyn Sink>>> {
+    let settings = around.settings;
     let anomalies = settings.output.anomaly_topic.clone();
     let alerts = settings.output.alert_topic.clone();
     let dead_letters = settings.output.dead_letter_topic.clone();
@@ -44,6 +44,7 @@ impl Topics {
             Kind::Anomaly => self.anomalies.as_deref(),
             Kind::Alert => self.alerts.as_deref(),
             Kind::DeadLetter => self.dead_letters.as_deref(),
+            Kind::Logs => None,
         }
     }
 }

@@ -4,8 +4,11 @@
 mod deadletter;
 mod file;
 mod kafka;
+mod store;
 
 use std::time::Duration;
+
+use ::store::LogRow;
 
 pub use deadletter::{DeadLetter, Sampler, cut};
 
@@ -21,10 +24,12 @@ pub enum Kind {
     Alert,
     /// A record that could not be read.
     DeadLetter,
+    /// Log lines to keep.
+    Logs,
 }
 
 /// One record on its way out.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Outgoing {
     /// What it is.
     pub kind: Kind,
@@ -32,6 +37,20 @@ pub struct Outgoing {
     pub key: String,
     /// One JSON object without a line end.
     pub json: Vec<u8>,
+    /// Instead of `json`: lines to keep.
+    pub logs: Vec<LogRow>,
+}
+
+impl Outgoing {
+    /// A record in JSON.
+    pub const fn json(kind: Kind, key: String, json: Vec<u8>) -> Self {
+        Self { kind, key, json, logs: Vec::new() }
+    }
+
+    /// Lines to keep.
+    pub const fn logs(logs: Vec<LogRow>) -> Self {
+        Self { kind: Kind::Logs, key: String::new(), json: Vec::new(), logs }
+    }
 }
 
 /// Why some records could not be delivered.
@@ -59,17 +78,28 @@ pub trait Sink: Send {
 }
 
 /// Makes a sink, where the settings ask for it.
-type Make = fn(&Settings) -> anyhow::Result<Option<Box<dyn Sink>>>;
+type Make = fn(&Around<'_>) -> anyhow::Result<Option<Box<dyn Sink>>>;
+
+/// What a sink is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Around<'a> {
+    /// All settings.
+    pub settings: &'a Settings,
+    /// Counters.
+    pub metrics: &'a Metrics,
+    /// Readiness.
+    pub health: &'a Health,
+}
 
 /// Every sink.
-const REGISTRY: &[Make] = &[kafka::make, file::make];
+const REGISTRY: &[Make] = &[kafka::make, file::make, store::make];
 
 /// The sinks that the settings ask for.
 ///
 /// # Errors
-/// A file cannot be opened, librdkafka refuses the configuration.
-pub fn all(settings: &Settings) -> anyhow::Result<Vec<Box<dyn Sink>>> {
-    REGISTRY.iter().filter_map(|make| make(settings).transpose()).collect()
+/// A file or the store cannot be opened, librdkafka refuses the configuration.
+pub fn all(around: &Around<'_>) -> anyhow::Result<Vec<Box<dyn Sink>>> {
+    REGISTRY.iter().filter_map(|make| make(around).transpose()).collect()
 }
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);

@@ -18,3 +18,4 @@ mod settings;
 mod shippers;
 mod soak;
 mod stdin;
+mod store;

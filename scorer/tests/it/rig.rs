@@ -173,23 +173,32 @@ pub struct Scorer {
 impl Scorer {
     /// Starts it with the test's model; `arguments` win. Returns before it is ready.
     pub fn start(name: &str, arguments: &[&str]) -> Self {
-        Self::start_with(name, &[], arguments)
+        Self::start_under(name, &[], arguments)
     }
 
     /// As [`Scorer::start`], with variables (`NAME=VALUE`) in its environment.
     pub fn start_with(name: &str, variables: &[&str], arguments: &[&str]) -> Self {
+        Self::start_under(name, &[&["env"], variables].concat(), arguments)
+    }
+
+    /// As [`Scorer::start`], by another program that takes it as its arguments.
+    pub fn start_under(name: &str, wrapper: &[&str], arguments: &[&str]) -> Self {
         let folder = Workdir::create(name).unwrap();
         let free = || SocketAddr::from(([127, 0, 0, 1], testkit::free_port().unwrap()));
         let (http, grpc) = (free(), free());
         let (http_text, grpc_text) = (http.to_string(), grpc.to_string());
         let model = model().display().to_string();
-        let mut all = variables.to_vec();
+        let mut all = wrapper.to_vec();
         all.extend([SCORER, "run", "--http-addr", &http_text, "--grpc-addr", &grpc_text]);
         if !arguments.contains(&"--model-path") {
             all.extend(["--model-path", &model]);
         }
+        let store = folder.path().join("isolog.db").display().to_string();
+        if !arguments.contains(&"--store-path") {
+            all.extend(["--store-path", &store]);
+        }
         all.extend(arguments);
-        let process = Process::spawn(name, "env", all, &folder.path().join("scorer.log")).unwrap();
+        let process = Process::spawn(name, all[0], &all[1..], &folder.path().join("scorer.log")).unwrap();
         Self { process, http, grpc, folder }
     }
 

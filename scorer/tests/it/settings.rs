@@ -7,7 +7,7 @@ use crate::rig::{SCORER, model};
 
 fn scorer(arguments: &[&str]) -> Command {
     let mut command = Command::new(SCORER);
-    command.args(arguments);
+    command.args(arguments).env("STORE_PATH", "");
     command
 }
 

@@ -20,6 +20,7 @@ fn every_line_of_a_pipe_is_scored_or_a_dead_letter_and_its_end_ends_the_program(
         .arg(&anomalies)
         .arg("--dead-letter-file")
         .arg(&dead)
+        .args(["--store-path", ""])
         .stdin(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()

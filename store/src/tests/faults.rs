@@ -62,6 +62,18 @@ fn a_server_that_stops_and_starts_loses_nothing() {
 }
 
 #[test]
+fn a_store_may_be_asked_and_dropped_where_asynchronous_tasks_run() {
+    let place = Place::new(Which::Postgres);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let mut store = place.handle();
+        store.write(&rows([log(1)])).unwrap();
+        drop(store);
+        assert_eq!(place.handle().last_logs(&LogFilter::default(), &Page::first(10)).unwrap().len(), 1);
+    });
+}
+
+#[test]
 fn a_server_may_come_later_than_the_program() {
     let port = testkit::free_port().unwrap();
     let url = format!("postgres://isolog@127.0.0.1:{port}/logs");

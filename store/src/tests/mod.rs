@@ -1,5 +1,6 @@
 //! The same tests against both databases.
 
+mod document;
 mod faults;
 mod outbox;
 mod queries;

@@ -29,6 +29,7 @@ fn tables_of_a_newer_program_are_refused_and_left_alone(
     let place = Place::new(which);
     place.handle().write(&rows([log(1)])).unwrap();
     place.by_hand("UPDATE isolog_schema SET version = 99");
+    assert!(matches!(place.handle().version(), Err(Error::NewerSchema { found: 99, .. })));
     let error = place.handle().prepare().unwrap_err();
     assert!(matches!(error, Error::NewerSchema { found: 99, known: 1, .. }), "{error}");
     assert!(!error.is_transient());
@@ -49,4 +50,14 @@ fn a_step_that_fails_leaves_nothing_behind(#[values(Which::Embedded, Which::Post
     assert!(error.to_string().contains("dead_letters"), "{error}");
     place.by_hand("DROP TABLE dead_letters");
     place.handle().write(&rows([log(1)])).unwrap();
+}
+
+#[rstest]
+fn looking_at_the_version_makes_no_table(#[values(Which::Embedded, Which::Postgres)] which: Which) {
+    let place = Place::new(which);
+    let mut store = place.handle();
+    assert_eq!(store.version().unwrap(), 0);
+    assert_eq!(store.version().unwrap(), 0);
+    store.prepare().unwrap();
+    assert_eq!(place.handle().version().unwrap(), 1);
 }

@@ -4,6 +4,7 @@
 mod bad_input;
 mod evaluate;
 mod fit;
+mod stored;
 mod topic;
 
 use std::path::{Path, PathBuf};

@@ -58,6 +58,7 @@ fn router(app: App) -> Router {
         .route("/api/v1/anomalies/stream", get(api::anomaly_stream))
         .route("/api/v1/alerts", get(api::alerts))
         .route("/api/v1/alerts/stream", get(api::alert_stream))
+        .route("/summary.json", get(summary))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::data));
     let page = Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))
@@ -78,6 +79,13 @@ fn router(app: App) -> Router {
 
 async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text)
+}
+
+async fn summary(State(shared): State<Shared>) -> Response {
+    match &shared.app.summary {
+        Some(summary) => axum::Json(summary.report()).into_response(),
+        None => (StatusCode::NOT_FOUND, "set SUMMARY_PATH to have web accesses summed up\n").into_response(),
+    }
 }
 
 async fn healthz(State(shared): State<Shared>) -> Response {

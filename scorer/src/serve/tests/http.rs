@@ -218,3 +218,24 @@ async fn an_unknown_path_is_named_with_the_known_ones() {
     assert!(answer.contains("/nothing is not here") && answer.contains("/metrics"), "{answer}");
     running.stop().await;
 }
+
+#[tokio::test]
+async fn the_web_summary_is_answered_where_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("summary.json").display().to_string();
+    let running = Running::start(&[("SUMMARY_PATH", &path)]).await;
+    let event = engine::event::LogEvent {
+        timestamp: engine::event::EventTime::from_millis(1_700_000_000_000),
+        attributes: [("ip", "10.0.0.1"), ("method", "GET"), ("url", "/x"), ("status", "503")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec(),
+        ..engine::event::LogEvent::default()
+    };
+    running.app.summary.as_ref().unwrap().add(&event);
+    let expected = r#"{"top_ips":[{"ip":"10.0.0.1","count":1}],"top_urls":[{"url":"/x","count":1}],"errors":[{"status":503,"ip":"10.0.0.1","url":"/x"}]}"#;
+    let (status, answer) = get(&running, "/summary.json", "").await;
+    assert_eq!((status, answer.split_once("\r\n\r\n").unwrap().1), (200, expected));
+    let without = Running::start(&[]).await;
+    let (status, answer) = get(&without, "/summary.json", "").await;
+    assert!(status == 404 && answer.contains("SUMMARY_PATH"), "{answer}");
+}

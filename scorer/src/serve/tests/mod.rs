@@ -132,6 +132,7 @@ impl Running {
         let file = || Arc::new(ModelFile::new(model.clone(), settings.model.clone(), Box::new(|_| ())));
         let model_file = from_file.then(file);
         let (intake, batches) = mpsc::channel(1);
+        let summary = crate::summary::Summary::of(&settings);
         let app = App {
             settings: Arc::new(settings),
             model,
@@ -140,6 +141,7 @@ impl Running {
             health: Health::default(),
             feed: AnomalyFeed::default(),
             alerts: crate::news::AlertFeed::default(),
+            summary,
             keeper: crate::state::Keeper::default(),
             intake,
             stop: CancellationToken::new(),

@@ -12,7 +12,6 @@ CREATE TABLE logs (
 );
 CREATE INDEX logs_by_time ON logs (log_timestamp, seq);
 CREATE INDEX logs_by_service ON logs (service, log_timestamp, seq);
-CREATE INDEX logs_by_family ON logs (family, log_timestamp, seq);
 
 CREATE TABLE anomalies (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
