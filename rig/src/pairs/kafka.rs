@@ -25,26 +25,31 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
     let messages = bench.rows();
     let bytes = fill(&broker, messages)?;
     let model = model_of_corpus(bench)?;
-    let (mut alone, mut scored) = (Vec::new(), Vec::new());
+    let (mut alone, mut scored, mut detected) = (Vec::new(), Vec::new(), Vec::new());
     for repeat in 0..bench.repeats() {
         alone.push(consume(bench, &broker, repeat, messages)?);
-        scored.push(score(bench, &broker, repeat, messages, &model)?);
+        scored.push(score(bench, &broker, repeat, messages, &model, Detect::Off)?);
+        detected.push(score(bench, &broker, repeat, messages, &model, Detect::On)?);
     }
     let micros = |values: &[f64]| figure(median(values) * 1e6);
-    Ok(vec![Row {
-        what: "Kafka: consume, decode, score and commit, CPU a message".to_owned(),
+    let row = |what: &str, bar, ours: &[f64]| Row {
+        what: format!("Kafka: consume, decode, score{what} and commit, CPU a message"),
         against: "consume alone, same client".to_owned(),
-        bar: Bar::AtMost(2.0),
-        values: scored.iter().zip(&alone).map(|(scored, alone)| scored / alone).collect(),
+        bar,
+        values: ours.iter().zip(&alone).map(|(ours, alone)| ours / alone).collect(),
         unit: "×",
         note: format!(
             "{} µs and {} µs; {messages} messages of {} bytes on average, lz4, one partition, nothing above the \
              threshold",
-            micros(&scored),
+            micros(ours),
             micros(&alone),
             bytes / messages
         ),
-    }])
+    };
+    Ok(vec![
+        row(" (DETECT=false)", Bar::AtMost(2.0), &scored),
+        row(", detect (the default)", Bar::None, &detected),
+    ])
 }
 
 /// Produces small JSON records, compressed by lz4; returns their bytes together.
@@ -89,9 +94,27 @@ fn consume(bench: &Bench, broker: &Broker, repeat: u32, messages: u64) -> Result
     Ok(consumed.cpu_s / consumed.messages as f64)
 }
 
+/// Whether detectors run on the scored lines.
+#[derive(Clone, Copy)]
+enum Detect {
+    On,
+    Off,
+}
+
 /// CPU time a message of the scorer, from the first that it scored to the last, s.
-fn score(bench: &Bench, broker: &Broker, repeat: u32, messages: u64, model: &str) -> Result<f64> {
-    let group = format!("scorer-{repeat}");
+fn score(
+    bench: &Bench,
+    broker: &Broker,
+    repeat: u32,
+    messages: u64,
+    model: &str,
+    detect: Detect,
+) -> Result<f64> {
+    let (name, detect) = match detect {
+        Detect::On => ("detector", "--detect=true"),
+        Detect::Off => ("scorer", "--detect=false"),
+    };
+    let group = format!("{name}-{repeat}");
     let arguments = [
         "--input",
         "kafka",
@@ -105,6 +128,7 @@ fn score(bench: &Bench, broker: &Broker, repeat: u32, messages: u64, model: &str
         model,
         "--anomaly-score-threshold",
         "1",
+        detect,
     ];
     let server = Server::start(bench, "compare-kafka", bench.core(), &arguments)?;
     let (mut first, mut last) = (None, (0, 0.0));
