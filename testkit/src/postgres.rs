@@ -1,6 +1,7 @@
 //! PostgreSQL: a cluster of the test's own, as an unprivileged user. Durability is off, for speed: what the server
 //! promises its clients is not what these tests are about.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -30,6 +31,8 @@ pub struct Server {
     programs: PathBuf,
     directory: Workdir,
     port: u16,
+    /// Further settings.
+    settings: Vec<String>,
 }
 
 impl Server {
@@ -38,13 +41,38 @@ impl Server {
     /// # Errors
     /// When PostgreSQL is not installed (`cargo xtask setup` installs it) or does not start.
     pub fn start() -> Result<Self> {
+        Self::begin(None)
+    }
+
+    /// As [`Server::start`], with TLS by a certificate and its key, both PEM.
+    ///
+    /// # Errors
+    /// As [`Server::start`].
+    pub fn start_with_tls(certificate: &str, key: &str) -> Result<Self> {
+        Self::begin(Some((certificate, key)))
+    }
+
+    fn begin(tls: Option<(&str, &str)>) -> Result<Self> {
         let programs = tools::postgres_programs()?;
         let directory = Workdir::create("postgres")?;
         let port = free_port()?;
         if is_root()? {
             give_away(directory.path())?;
         }
-        let mut server = Self { process: None, programs, directory, port };
+        let mut settings = Vec::new();
+        if let Some((certificate, key)) = tls {
+            settings.push("ssl=on".to_owned());
+            for (name, pem) in [("ssl_cert_file", certificate), ("ssl_key_file", key)] {
+                let path = directory.write(name, pem)?;
+                // The server refuses a key that others may read.
+                std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+                if is_root()? {
+                    give_away(&path)?;
+                }
+                settings.push(format!("{name}={}", path.display()));
+            }
+        }
+        let mut server = Self { process: None, programs, directory, port, settings };
         server.initialize()?;
         server.resume()?;
         Ok(server)
@@ -78,6 +106,9 @@ impl Server {
         let mut arguments = vec![server.into_os_string(), "-D".into(), self.data().into_os_string()];
         arguments.extend(["-p", &port, "-h", "127.0.0.1", "-k", ""].map(Into::into));
         for setting in ["fsync=off", "full_page_writes=off", "max_connections=60", "shared_buffers=16MB"] {
+            arguments.extend(["-c".into(), setting.into()]);
+        }
+        for setting in &self.settings {
             arguments.extend(["-c".into(), setting.into()]);
         }
         let mut process = if is_root()? {

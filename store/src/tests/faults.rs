@@ -118,3 +118,29 @@ fn a_place_that_cannot_be_written_is_refused_by_its_name(#[case] path: &str) {
     assert!(!error.is_transient(), "{error}");
     assert!(error.to_string().contains(path), "{error}");
 }
+
+#[test]
+fn a_certificate_is_believed_only_when_its_authority_was_named() {
+    let signed =
+        rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+    let certificate = signed.cert.pem();
+    let server = Server::start_with_tls(&certificate, &signed.signing_key.serialize_pem()).unwrap();
+    let url = server.database().unwrap();
+    let store = |options: &str| open(&StoreSettings::Postgres(format!("{url}?{options}"))).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let roots = folder.path().join("authority.pem");
+    std::fs::write(&roots, certificate).unwrap();
+    let believed = format!("sslmode=verify-full&sslrootcert={}", roots.display());
+    let mut encrypted = store(&believed);
+    encrypted.write(&rows([log(1)])).unwrap();
+    let seen = server.psql(&url, "SELECT COUNT(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'isolog'").unwrap();
+    assert_eq!(seen, "1");
+    for mode in ["require", "prefer", "verify-full"] {
+        let error = store(&format!("sslmode={mode}")).prepare().unwrap_err().to_string();
+        assert!(error.contains("certificate"), "{mode}: {error}");
+    }
+    store("sslmode=disable").prepare().unwrap();
+    let plain = Server::shared().unwrap().database().unwrap();
+    let error = open(&StoreSettings::Postgres(format!("{plain}?sslmode=require"))).unwrap().prepare();
+    assert!(error.unwrap_err().to_string().contains("TLS"));
+}
