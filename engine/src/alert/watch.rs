@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::{AlertBook, AlertChange, AlertSettings, Cause};
 use crate::decode::business::BusinessNames;
-use crate::detect::{self, Anomaly, Detectors, Finding, Rules, Seen, Severity, Thresholds, Tick};
+use crate::detect::{self, Anomaly, Detectors, Finding, Rules, Seen, Sessions, Severity, Thresholds, Tick};
 use crate::learnt::{self, Learnt, RestoreError};
 
 /// What is watched for, and who is told.
@@ -62,6 +62,11 @@ impl Watch {
     /// Sets the scores that make a line odd: with each model.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.bank.set_thresholds(thresholds);
+    }
+
+    /// Sets by what sessions are judged: with each model, `None` where it knows none.
+    pub fn set_sessions(&mut self, sessions: Option<Sessions>) {
+        self.bank.set_sessions(sessions);
     }
 
     /// Takes a scored line. `explain` may add to each anomaly before it joins its alert.

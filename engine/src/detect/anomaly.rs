@@ -258,9 +258,12 @@ impl Anomaly {
         self.evidence.iter().map(|line| line.score).fold(0.0, f64::max)
     }
 
-    /// Whether it rests on the oddness of single lines alone: what the daily budget caps.
+    /// Whether it rests on the oddness of lines or sessions alone: what the daily budget caps.
     pub fn is_budgeted(&self) -> bool {
-        matches!(self.detector.as_str(), super::odd_line::NAME | super::new_pattern::NAME)
+        matches!(
+            self.detector.as_str(),
+            super::odd_line::NAME | super::new_pattern::NAME | super::odd_session::NAME
+        )
     }
 }
 

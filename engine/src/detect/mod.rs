@@ -21,6 +21,7 @@ mod failure_spike;
 mod heartbeat;
 mod new_pattern;
 mod odd_line;
+mod odd_session;
 mod rules;
 mod slow_responses;
 mod slow_step;
@@ -45,6 +46,7 @@ pub use classes::Class;
 use knobs::Stream;
 pub use knobs::{Knob, STREAM, Section, SettingError, Settings, Value, Written, tables};
 pub(crate) use knobs::{Knobs, knobs};
+pub use odd_session::Sessions;
 use reader::Reader;
 use registry::{At, Detect, Service};
 pub use registry::{Entry, REGISTRY, Warming};
@@ -150,6 +152,7 @@ pub struct Detectors {
     stream: Vec<Stream>,
     reader: Reader,
     thresholds: Thresholds,
+    sessions: Option<Sessions>,
     rules: Option<Arc<Rules>>,
     services: Services,
     suspects: Suspects,
@@ -182,6 +185,7 @@ impl Detectors {
             stream,
             reader: Reader::new(names),
             thresholds: Thresholds::default(),
+            sessions: None,
             rules: None,
             services: Services::new(most),
             suspects: Suspects::default(),
@@ -211,6 +215,13 @@ impl Detectors {
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;
         self.bank.iter_mut().for_each(|(_, detector)| detector.set_thresholds(thresholds));
+    }
+
+    /// Sets by what sessions are judged: with each model. Open sessions stay open where it puts lines together in the
+    /// same way as the one before, and are dropped otherwise.
+    pub fn set_sessions(&mut self, sessions: Option<Sessions>) {
+        self.bank.iter_mut().for_each(|(_, detector)| detector.set_sessions(sessions.as_ref()));
+        self.sessions = sessions;
     }
 
     /// Takes a line; what follows from it is appended to `out`.
@@ -431,6 +442,9 @@ impl Detectors {
             detector.set_thresholds(self.thresholds);
             if let Some((version, bytes)) = snapshot.detectors.get(*name) {
                 detector.load(*version, bytes).map_err(|detail| failed(name, detail))?;
+            }
+            if self.sessions.is_some() {
+                detector.set_sessions(self.sessions.as_ref());
             }
         }
         let mut suspects = Suspects::default();

@@ -24,6 +24,7 @@ pub struct Entry {
 pub const REGISTRY: &[Entry] = &[
     odd_line::ENTRY,
     new_pattern::ENTRY,
+    odd_session::ENTRY,
     error_burst::ENTRY,
     error_rate::ENTRY,
     failure_spike::ENTRY,
@@ -103,6 +104,9 @@ pub(crate) trait Detect: Send {
 
     /// The scores that make a line odd.
     fn set_thresholds(&mut self, _thresholds: Thresholds) {}
+
+    /// By what sessions are judged; `None` where the model knows none.
+    fn set_sessions(&mut self, _sessions: Option<&Sessions>) {}
 
     /// The service's slot goes to another one.
     fn forget(&mut self, slot: usize);

@@ -9,6 +9,7 @@ mod bank;
 mod baselines;
 mod properties;
 mod rules;
+mod sessions;
 mod user_rules;
 
 /// A line of standard input, numbered.

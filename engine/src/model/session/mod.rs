@@ -9,6 +9,7 @@ mod stored;
 mod train;
 
 pub use key::{SessionKey, SessionKeyError};
+pub(crate) use open::StoredOpen;
 pub use open::{OpenSessions, Session, SessionReader, SessionSettings};
 pub use train::SessionTrainer;
 

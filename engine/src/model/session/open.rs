@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use serde::{Deserialize, Serialize};
 
 use super::key::SessionKey;
 use crate::event::{EventTime, Level, LogEvent};
@@ -14,8 +15,10 @@ use crate::features::{Line, stable_hash};
 const MOST_EVENTS: usize = 256;
 /// Longest text of a pattern that is kept, in bytes.
 const LONGEST_PATTERN: usize = 200;
-/// Patterns that open sessions share; at this number they are forgotten, and held by the sessions alone.
+/// Different patterns that are held for all sessions together.
 const MOST_SHARED: usize = 1 << 14;
+/// Patterns of open sessions, one counted for each session that has it.
+const MOST_HELD: usize = 1 << 20;
 /// Keeps ids of sessions apart from other hashes.
 const SESSION_SEED: u64 = 11;
 
@@ -75,45 +78,52 @@ pub struct SessionReader {
 impl SessionReader {
     /// Adds a line to a session.
     pub fn add(&mut self, event: &LogEvent, session: &mut Session) {
-        let (key, text) = self.read(event);
-        put(session, event, key, &text);
-    }
-
-    fn read(&mut self, event: &LogEvent) -> (u64, Arc<EventText>) {
         self.line.read(event);
         let key = self.line.pattern_key();
-        if let Some(text) = self.shared.get(&key) {
-            return (key, Arc::clone(text));
-        }
-        let pattern = self.line.masked().pattern();
-        let text = Arc::new(EventText {
-            words: self.line.keys().into(),
-            pattern: pattern[..pattern.floor_char_boundary(LONGEST_PATTERN)].into(),
-        });
-        if self.shared.len() >= MOST_SHARED {
+        if self.shared.len() >= MOST_SHARED && !self.shared.contains_key(&key) {
             self.shared.clear();
         }
-        self.shared.insert(key, Arc::clone(&text));
-        (key, text)
+        let Self { line, shared } = self;
+        session.join(event, event.timestamp);
+        session.count(key, || Arc::clone(shared.entry(key).or_insert_with(|| Arc::new(EventText::of(line)))));
     }
 }
 
-fn put(session: &mut Session, event: &LogEvent, key: u64, text: &Arc<EventText>) {
-    if session.lines == 0 {
-        session.service.clone_from(&event.service);
-        session.first = event.timestamp;
-        session.last = event.timestamp;
+impl EventText {
+    fn of(line: &mut Line) -> Self {
+        let pattern = line.masked().pattern();
+        let pattern = pattern[..pattern.floor_char_boundary(LONGEST_PATTERN)].into();
+        Self { words: line.keys().into(), pattern }
     }
-    session.first = session.first.min(event.timestamp);
-    session.last = session.last.max(event.timestamp);
-    session.level = session.level.max(event.level);
-    session.lines = session.lines.saturating_add(1);
-    match session.events.binary_search_by_key(&key, |held| held.key) {
-        Ok(at) => session.events[at].count = session.events[at].count.saturating_add(1),
-        Err(at) if session.events.len() < MOST_EVENTS => {
-            session.events.insert(at, SessionEvent { key, count: 1, text: Arc::clone(text) });
+}
+
+impl Session {
+    /// What a line says of the whole.
+    fn join(&mut self, event: &LogEvent, time: EventTime) {
+        if self.lines == 0 {
+            self.service.clone_from(&event.service);
+            self.first = time;
+            self.last = time;
         }
-        Err(_) => {}
+        self.first = self.first.min(time);
+        self.last = self.last.max(time);
+        self.level = self.level.max(event.level);
+        self.lines = self.lines.saturating_add(1);
+    }
+
+    /// Counts a line of a pattern, whose text is asked for where it is the first; whether it was.
+    fn count(&mut self, key: u64, text: impl FnOnce() -> Arc<EventText>) -> bool {
+        match self.events.binary_search_by_key(&key, |held| held.key) {
+            Ok(at) => {
+                self.events[at].count = self.events[at].count.saturating_add(1);
+                false
+            }
+            Err(at) if self.events.len() < MOST_EVENTS => {
+                self.events.insert(at, SessionEvent { key, count: 1, text: text() });
+                true
+            }
+            Err(_) => false,
+        }
     }
 }
 
@@ -134,16 +144,21 @@ impl Default for SessionSettings {
     }
 }
 
-/// Sessions that may still grow.
+/// Sessions that may still grow. At most 1,048,576 patterns of sessions and 16,384 different ones are held; beyond
+/// that, too, the session that is idle longest is closed.
 ///
 /// What is closed, and when, is a function of the events and times that were given, in their order.
 #[derive(Debug)]
 pub struct OpenSessions {
     key: SessionKey,
     settings: SessionSettings,
-    reader: SessionReader,
+    line: Line,
     open: HashMap<u64, Session>,
     by_time: BTreeSet<(EventTime, u64)>,
+    /// The texts of all open sessions' patterns, and by how many of them they are held.
+    texts: HashMap<u64, (Arc<EventText>, u32)>,
+    /// Patterns of all sessions together.
+    held: usize,
 }
 
 impl OpenSessions {
@@ -152,9 +167,11 @@ impl OpenSessions {
         Self {
             key,
             settings,
-            reader: SessionReader::default(),
+            line: Line::default(),
             open: HashMap::new(),
             by_time: BTreeSet::new(),
+            texts: HashMap::new(),
+            held: 0,
         }
     }
 
@@ -168,14 +185,32 @@ impl OpenSessions {
         self.open.is_empty()
     }
 
+    /// Whether lines are put together by this key and closed by these settings.
+    pub fn is_of(&self, key: &SessionKey, settings: SessionSettings) -> bool {
+        self.key.as_str() == key.as_str() && self.settings == settings
+    }
+
     /// Adds a line to its sessions; `closed` gets those that reach a bound by it. Closes none for idleness: for that,
     /// call [`OpenSessions::advance`] first.
-    pub fn observe(&mut self, event: &LogEvent, mut closed: impl FnMut(Session)) {
+    pub fn observe(&mut self, event: &LogEvent, closed: impl FnMut(Session)) {
+        self.observe_at(event, event.timestamp, |_| {}, closed);
+    }
+
+    /// The same for a line that counts as of another time than its own; `joined` is told each session that it
+    /// belongs to.
+    pub fn observe_at(
+        &mut self,
+        event: &LogEvent,
+        time: EventTime,
+        mut joined: impl FnMut(&str),
+        mut closed: impl FnMut(Session),
+    ) {
         let keys = self.key.sessions_of(event);
         if keys.is_empty() {
             return;
         }
-        let (pattern, text) = self.reader.read(event);
+        self.line.read(event);
+        let pattern = self.line.pattern_key();
         for key in keys {
             let id = stable_hash(SESSION_SEED, key.as_bytes());
             if !self.open.contains_key(&id) {
@@ -184,12 +219,23 @@ impl OpenSessions {
                 }
                 self.open.insert(id, Session { key: key.to_owned(), ..Session::default() });
             }
-            let Some(session) = self.open.get_mut(&id) else { continue };
-            self.by_time.remove(&(session.last, id));
-            put(session, event, pattern, &text);
-            self.by_time.insert((session.last, id));
+            let Self { open, by_time, texts, line, .. } = self;
+            let Some(session) = open.get_mut(&id) else { continue };
+            joined(&session.key);
+            by_time.remove(&(session.last, id));
+            session.join(event, time);
+            let is_new = session.count(pattern, || {
+                let (text, uses) = texts.entry(pattern).or_insert_with(|| (Arc::new(EventText::of(line)), 0));
+                *uses += 1;
+                Arc::clone(text)
+            });
+            by_time.insert((session.last, id));
+            self.held += usize::from(is_new);
             if session.lines >= self.settings.most_lines.max(1) {
                 self.close(id, &mut closed);
+            }
+            while self.texts.len() > MOST_SHARED || self.held > MOST_HELD {
+                self.close_first(&mut closed);
             }
         }
     }
@@ -217,15 +263,119 @@ impl OpenSessions {
     }
 
     fn close(&mut self, id: u64, closed: &mut impl FnMut(Session)) {
-        if let Some(session) = self.open.remove(&id) {
-            self.by_time.remove(&(session.last, id));
-            closed(session);
+        let Some(session) = self.open.remove(&id) else { return };
+        self.by_time.remove(&(session.last, id));
+        self.held -= session.events.len();
+        for event in &session.events {
+            if let Some((_, uses)) = self.texts.get_mut(&event.key) {
+                *uses -= 1;
+                if *uses == 0 {
+                    self.texts.remove(&event.key);
+                }
+            }
+        }
+        closed(session);
+    }
+
+    /// All that are open, as they are. Equal ones give equal values.
+    pub(crate) fn stored(&self) -> StoredOpen {
+        let mut texts: Vec<StoredText> = self
+            .texts
+            .iter()
+            .map(|(key, (text, _))| StoredText {
+                key: *key,
+                words: text.words.to_vec(),
+                pattern: text.pattern.to_string(),
+            })
+            .collect();
+        texts.sort_unstable_by_key(|text| text.key);
+        let sessions = self.by_time.iter().filter_map(|(_, id)| self.open.get(id)).map(|session| {
+            let events = session.events.iter().map(|event| (event.key, event.count)).collect();
+            let Session { key, service, level, first, last, lines, .. } = session.clone();
+            StoredSession { key, service, level, first, last, lines, events }
+        });
+        StoredOpen {
+            key: self.key.as_str().to_owned(),
+            idle_micros: self.settings.idle_micros,
+            most_open: self.settings.most_open as u64,
+            most_lines: self.settings.most_lines,
+            sessions: sessions.collect(),
+            texts,
         }
     }
+
+    /// What [`OpenSessions::stored`] gave, open again.
+    ///
+    /// # Errors
+    /// Says which part cannot be what it gave.
+    pub(crate) fn of_stored(stored: StoredOpen) -> Result<Self, String> {
+        let key = SessionKey::parse(&stored.key).map_err(|error| error.to_string())?;
+        let most_open = usize::try_from(stored.most_open).map_err(|error| error.to_string())?;
+        let (idle_micros, most_lines) = (stored.idle_micros, stored.most_lines);
+        let mut open = Self::new(key, SessionSettings { idle_micros, most_open, most_lines });
+        let mut texts: HashMap<u64, Arc<EventText>> = HashMap::new();
+        for StoredText { key, words, pattern } in stored.texts {
+            texts.insert(key, Arc::new(EventText { words: words.into(), pattern: pattern.into() }));
+        }
+        for stored in stored.sessions {
+            let StoredSession { key, service, level, first, last, lines, events: counts } = stored;
+            if !counts.is_sorted_by(|one, next| one.0 < next.0) || counts.len() > MOST_EVENTS {
+                return Err(format!("the patterns of the open session {key:?} are out of order"));
+            }
+            let mut events = Vec::new();
+            for (pattern, count) in counts {
+                let Some(text) = texts.get(&pattern) else {
+                    return Err(format!("a pattern of the open session {key:?} has no text"));
+                };
+                open.texts.entry(pattern).or_insert_with(|| (Arc::clone(text), 0)).1 += 1;
+                events.push(SessionEvent { key: pattern, count, text: Arc::clone(text) });
+            }
+            open.held += events.len();
+            let id = stable_hash(SESSION_SEED, key.as_bytes());
+            open.by_time.insert((last, id));
+            let session = Session { key, service, level, first, last, lines, events };
+            if open.open.insert(id, session).is_some() {
+                return Err("an open session is there twice".to_owned());
+            }
+        }
+        Ok(open)
+    }
+}
+
+/// Sessions that were open, as plain data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct StoredOpen {
+    key: String,
+    idle_micros: i64,
+    most_open: u64,
+    most_lines: u32,
+    texts: Vec<StoredText>,
+    /// The one that is idle longest first.
+    sessions: Vec<StoredSession>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct StoredText {
+    key: u64,
+    words: Vec<u64>,
+    pattern: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct StoredSession {
+    key: String,
+    service: String,
+    level: Option<Level>,
+    first: EventTime,
+    last: EventTime,
+    lines: u32,
+    events: Vec<(u64, u32)>,
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn line(session: &str, second: i64, message: &str) -> LogEvent {
@@ -297,5 +447,83 @@ mod tests {
             reader.add(&line("a", 0, &name(n)), &mut session);
         }
         assert_eq!((session.lines, session.patterns()), (600, MOST_EVENTS));
+    }
+
+    /// Lines of few or of ever new patterns and sessions, and when they come.
+    fn lines() -> impl Strategy<Value = Vec<(u8, u8, i64)>> {
+        proptest::collection::vec((0_u8..12, 0_u8..6, prop_oneof![9 => 0_i64..4, 1 => 30_i64..90]), 0..200)
+    }
+
+    fn feed(open: &mut OpenSessions, lines: &[(u8, u8, i64)], at: &mut i64, closed: &mut Vec<String>) {
+        let tell = |closed: &mut Vec<String>, session: Session| {
+            let events: Vec<_> =
+                session.events.iter().map(|held| (held.key, held.count, held.text.pattern.clone())).collect();
+            closed.push(format!("{} {} {} {events:?}", session.key, session.lines, session.last));
+        };
+        for (session, message, after) in lines {
+            *at += after;
+            let message = ["one", "two words", "and three words", "four 4", "five", "six of them"]
+                [usize::from(*message)];
+            let event = line(&session.to_string(), *at, message);
+            open.advance(event.timestamp, |session| tell(closed, session));
+            open.observe(&event, |session| tell(closed, session));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn restored_anywhere_sessions_go_on_as_if_nothing_had_been(lines in lines(), cut in 0_usize..200) {
+            let settings = SessionSettings { most_open: 6, most_lines: 9, ..SessionSettings::default() };
+            let (first, second) = lines.split_at(cut.min(lines.len()));
+            let (mut whole, mut before) = (open(settings), open(settings));
+            let (mut closed, mut parts) = (Vec::new(), Vec::new());
+            feed(&mut whole, &lines, &mut 0, &mut closed);
+            let mut at = 0;
+            feed(&mut before, first, &mut at, &mut parts);
+            let mut bytes = Vec::new();
+            crate::learnt::encode(&before.stored(), &mut bytes);
+            let mut after = OpenSessions::of_stored(crate::learnt::decode(&bytes).unwrap()).unwrap();
+            feed(&mut after, second, &mut at, &mut parts);
+            prop_assert_eq!(parts, closed);
+            prop_assert_eq!(after.stored(), whole.stored());
+        }
+    }
+
+    #[test]
+    fn texts_are_bounded_and_forgotten_with_the_last_session_that_has_them() {
+        let mut open = open(SessionSettings::default());
+        let mut closed = 0_usize;
+        let name = |mut n: u32| {
+            let mut name = String::new();
+            for _ in 0..4 {
+                name.push(char::from(b'a' + (n % 26) as u8));
+                n /= 26;
+            }
+            name
+        };
+        for n in 0..20_000 {
+            open.observe(&line(&format!("s{}", n / 100), i64::from(n / 1_000), &name(n)), |_| closed += 1);
+            assert!(open.texts.len() <= MOST_SHARED);
+        }
+        assert_eq!((closed, open.len(), open.held), (37, 163, 16_300));
+        open.finish(|_| closed += 1);
+        assert_eq!((closed, open.texts.len(), open.held), (200, 0, 0));
+    }
+
+    #[test]
+    fn stored_sessions_that_cannot_be_are_refused() {
+        let mut open = open(SessionSettings::default());
+        open.observe(&line("a", 1, "one"), |_| {});
+        let good = open.stored();
+        let mut twice = good.clone();
+        twice.sessions.push(twice.sessions[0].clone());
+        let mut textless = good.clone();
+        textless.texts.clear();
+        let mut keyless = good;
+        keyless.key.clear();
+        for (stored, part) in [(twice, "twice"), (textless, "no text"), (keyless, "names no field")] {
+            let error = OpenSessions::of_stored(stored).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

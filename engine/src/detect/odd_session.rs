@@ -1,0 +1,231 @@
+//! Odd session: the lines of one trace, transaction or other key, judged as a whole once no more come.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use foldhash::quality::FixedState;
+use serde::{Deserialize, Serialize};
+
+use super::anomaly::{Found, cut};
+use super::knobs::{Knobs as _, knobs};
+use super::registry::{At, Detect, Entry, Service};
+use super::{Evidence, Finding, Severity};
+use crate::event::EventTime;
+use crate::model::session::{OpenSessions, Session, StoredOpen};
+use crate::model::{Contamination, Model, Reason, ReasonKind};
+
+pub(crate) const NAME: &str = "odd_session";
+
+/// Longest text of a line that is kept of an open session, in bytes.
+const LINE_BYTES: usize = 256;
+/// Longest text of an event in a reason, in bytes.
+const EVENT_BYTES: usize = 120;
+
+knobs!(OddSession {});
+
+pub(crate) const ENTRY: Entry = Entry {
+    name: NAME,
+    title: "Odd session",
+    doc: "\
+Lines that belong together by the model's session key (`SESSION_KEY` when it was trained: a trace id, a transaction \
+id, a pattern such as a block id) are judged as a whole once none came for its idle time (`SESSION_IDLE_S`, 60 s) and \
+the lateness: a session whose score is above the threshold of the training sessions. It is told of the service of its \
+first line, with the events that it has and others do not, or lacks and others have. It is `info`; where no training \
+session scored as high, a `warning`. At most 10,000 sessions are open at a time; beyond them the one that is idle \
+longest is judged early. Without sessions in the model it says nothing. Lines of a session must come through the same \
+input partition.",
+    knobs: OddSession::KNOBS,
+    make: |settings| {
+        Box::new(Detector { settings: settings.typed(NAME), judge: None, state: State::default() })
+    },
+};
+
+/// By what sessions are judged: a model that was trained with a session key, and the score, in [0, 1], above which one
+/// is odd.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    model: Arc<Model>,
+    odd: f64,
+}
+
+impl Sessions {
+    /// `None` where the model knows no sessions. `contamination`: which share of the training sessions is odd; the
+    /// model's own where it is not given.
+    pub fn of(model: &Arc<Model>, contamination: Option<Contamination>) -> Option<Self> {
+        let contamination = contamination.unwrap_or_else(|| model.contamination());
+        let odd = model.sessions()?.threshold(contamination).score;
+        Some(Self { model: Arc::clone(model), odd })
+    }
+}
+
+/// The lines that are shown of a session.
+#[derive(Debug, Serialize, Deserialize)]
+struct Lines {
+    first: Evidence,
+    /// The first of the gravest level, where that is graver than the first line.
+    gravest: Option<Evidence>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    open: Option<OpenSessions>,
+    lines: HashMap<String, Lines, FixedState>,
+    clock: Option<i64>,
+}
+
+/// A state as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    open: Option<StoredOpen>,
+    /// By key, ascending.
+    lines: Vec<(String, Lines)>,
+    clock: Option<i64>,
+}
+
+struct Detector {
+    settings: Vec<OddSession>,
+    judge: Option<Sessions>,
+    state: State,
+}
+
+fn line_of(at: &At<'_>) -> Evidence {
+    let mut line = Evidence::of(at.seen);
+    line.message.truncate(cut(&line.message, LINE_BYTES).len());
+    line.message.shrink_to_fit();
+    line
+}
+
+impl State {
+    fn line(&mut self, at: &At<'_>, closed: &mut Vec<Session>) {
+        let Self { open: Some(open), lines, .. } = self else { return };
+        let joined = |key: &str| {
+            let Some(held) = lines.get_mut(key) else {
+                lines.insert(key.to_owned(), Lines { first: line_of(at), gravest: None });
+                return;
+            };
+            let gravest = held.gravest.as_ref().unwrap_or(&held.first).level;
+            if at.seen.event.level > gravest {
+                held.gravest = Some(line_of(at));
+            }
+        };
+        open.observe_at(at.seen.event, EventTime::from_micros(at.time), joined, |session| {
+            closed.push(session)
+        });
+    }
+
+    fn advance(&mut self, time: i64, closed: &mut Vec<Session>) {
+        let clock = *self.clock.insert(self.clock.map_or(time, |clock| clock.max(time)));
+        if let Some(open) = &mut self.open {
+            open.advance(EventTime::from_micros(clock), |session| closed.push(session));
+        }
+    }
+}
+
+impl Detector {
+    fn judge(&mut self, closed: &[Session], out: &mut Vec<Finding>) {
+        for session in closed {
+            let lines = self.state.lines.remove(&session.key);
+            let Some(Sessions { model, odd }) = &self.judge else { continue };
+            let Some(sessions) = model.sessions() else { continue };
+            let score = sessions.score(session);
+            if score.score <= *odd {
+                continue;
+            }
+            let is_beyond = sessions.share_above(score.score) <= 0.0;
+            let severity = if is_beyond { Severity::Warning } else { Severity::Info };
+            let evidence = lines.map(|lines| [Some(lines.first), lines.gravest]).unwrap_or_default();
+            let headline = format!(
+                "odd session {}: score {:.3}, odder than {:.2} % of the training sessions; {} lines",
+                cut(&session.key, EVENT_BYTES),
+                score.score,
+                score.percentile,
+                session.lines
+            );
+            let last = session.last.as_micros();
+            let found = Found {
+                detector: NAME,
+                service: &session.service,
+                subject: &session.key,
+                severity,
+                window: (session.first.as_micros(), last.saturating_add(1)),
+                time: last,
+                episode: 0,
+                headline,
+                value: score.score,
+                bound: *odd,
+                unit: "score",
+                reasons: sessions
+                    .explain(session)
+                    .iter()
+                    .map(|reason| in_words(reason, sessions.sessions()))
+                    .collect(),
+                evidence: evidence.into_iter().flatten().collect(),
+            };
+            out.push(found.into());
+        }
+    }
+}
+
+fn in_words(reason: &Reason, sessions: u64) -> String {
+    let event = cut(&reason.word, EVENT_BYTES);
+    match (reason.kind, reason.seen) {
+        (ReasonKind::MissingEvent, seen) => {
+            format!("lacks `{event}`, which {seen} of {sessions} training sessions have")
+        }
+        (_, 0) => format!("`{event}` in no training session"),
+        (_, seen) => format!("`{event}` in {seen} of {sessions} training sessions"),
+    }
+}
+
+impl Detect for Detector {
+    fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
+        if self.state.open.is_none() || !self.settings[at.service.profile()].enabled {
+            return;
+        }
+        let mut closed = Vec::new();
+        self.state.line(at, &mut closed);
+        self.judge(&closed, out);
+    }
+
+    fn advance(&mut self, _service: &Service<'_>, time: i64, out: &mut Vec<Finding>) {
+        if self.state.open.is_some() {
+            let mut closed = Vec::new();
+            self.state.advance(time, &mut closed);
+            self.judge(&closed, out);
+        }
+    }
+
+    /// Open sessions stay open under a model that puts lines together in the same way, and are dropped otherwise.
+    fn set_sessions(&mut self, sessions: Option<&Sessions>) {
+        self.judge = sessions.cloned();
+        let model = sessions.and_then(|sessions| sessions.model.sessions());
+        let open = self.state.open.take();
+        self.state.open = model.map(|model| match open {
+            Some(open) if open.is_of(model.key(), model.settings()) => open,
+            _ => model.open_sessions(),
+        });
+        if self.state.open.as_ref().is_none_or(OpenSessions::is_empty) {
+            self.state.lines.clear();
+        }
+    }
+
+    fn forget(&mut self, _slot: usize) {}
+
+    fn save(&self) -> Result<(u32, Vec<u8>), String> {
+        let State { open, lines, clock } = &self.state;
+        let mut lines: Vec<(&String, &Lines)> = lines.iter().collect();
+        lines.sort_unstable_by_key(|(key, _)| *key);
+        let stored = (open.as_ref().map(OpenSessions::stored), lines, clock);
+        Ok((1, super::state::save(&stored)?))
+    }
+
+    fn load(&mut self, version: u32, bytes: &[u8]) -> Result<(), String> {
+        if version != 1 {
+            return Err(format!("version {version}; this program reads version 1"));
+        }
+        let Stored { open, lines, clock } = super::state::load(bytes)?;
+        let open = open.map(OpenSessions::of_stored).transpose()?;
+        self.state = State { open, lines: lines.into_iter().collect(), clock };
+        Ok(())
+    }
+}
