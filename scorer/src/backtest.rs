@@ -100,6 +100,7 @@ fn backtest(args: &BacktestArgs) -> anyhow::Result<ExitCode> {
     let inputs = expand(&args.inputs)?;
     let mut watch = Watch::new(&watch);
     watch.set_thresholds(loaded.in_use().thresholds);
+    watch.set_sessions(loaded.sessions.clone());
     let test = Test {
         loaded: &loaded,
         watch,

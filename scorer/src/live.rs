@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use corpus::ModelFileError;
-use engine::detect::Thresholds;
+use engine::detect::{Sessions, Thresholds};
 use engine::model::train::TrainParams;
 use engine::model::{Contamination, Model, Threshold};
 use tokio::sync::Notify;
@@ -27,13 +27,15 @@ const SUSPICIOUS_SHARE: f64 = 0.5;
 #[derive(Debug)]
 pub struct Loaded {
     /// The model.
-    pub model: Model,
+    pub model: Arc<Model>,
     /// Lines above it are anomalies.
     pub threshold: Threshold,
     /// The setting that gave the threshold.
     pub threshold_source: &'static str,
     /// Anomalies above it are warnings: the score of ALERT_BUDGET_PER_DAY; `None` where the model knows no rate.
     pub warning_score: Option<f64>,
+    /// By what its sessions are judged; `None` where it knows none.
+    pub sessions: Option<Sessions>,
     /// Where it was read from; `None` where it was trained in this process.
     pub path: Option<PathBuf>,
     /// When it came into use.
@@ -62,14 +64,27 @@ impl Loaded {
             );
         }
         let warning_score = model.threshold_for_budget(settings.alert_budget_per_day);
-        Self { model, threshold, threshold_source, warning_score, path, loaded_at: jiff::Timestamp::now() }
+        let model = Arc::new(model);
+        Self {
+            sessions: Sessions::of(&model, settings.contamination),
+            model,
+            threshold,
+            threshold_source,
+            warning_score,
+            path,
+            loaded_at: jiff::Timestamp::now(),
+        }
     }
 
     /// What of it matters to what is learnt.
     pub fn in_use(&self) -> InUse<'_> {
         let odd = self.threshold.score;
         let warning = self.warning_score.map_or(1.0, |score| score.max(odd));
-        InUse { digest: self.model.digest(), thresholds: Thresholds { odd, warning } }
+        InUse {
+            digest: self.model.digest(),
+            thresholds: Thresholds { odd, warning },
+            sessions: self.sessions.as_ref(),
+        }
     }
 }
 

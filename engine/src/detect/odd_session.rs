@@ -58,6 +58,13 @@ impl Sessions {
     }
 }
 
+impl PartialEq for Sessions {
+    /// Whether it is the very same model.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.model, &other.model) && self.odd == other.odd
+    }
+}
+
 /// The lines that are shown of a session.
 #[derive(Debug, Serialize, Deserialize)]
 struct Lines {
@@ -179,7 +186,7 @@ fn in_words(reason: &Reason, sessions: u64) -> String {
 
 impl Detect for Detector {
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
-        if self.state.open.is_none() || !self.settings[at.service.profile()].enabled {
+        if self.judge.is_none() || !self.settings[at.service.profile()].enabled {
             return;
         }
         let mut closed = Vec::new();
@@ -188,7 +195,7 @@ impl Detect for Detector {
     }
 
     fn advance(&mut self, _service: &Service<'_>, time: i64, out: &mut Vec<Finding>) {
-        if self.state.open.is_some() {
+        if self.judge.is_some() {
             let mut closed = Vec::new();
             self.state.advance(time, &mut closed);
             self.judge(&closed, out);

@@ -89,15 +89,16 @@ impl Suspects {
         let State { places, traces, began } = &mut self.state;
         began.get_or_insert(told.time);
         let cell = cell_of(told.time);
-        let Some(trace) = told.trace else {
-            if told.is_error {
-                places.untraced_error(told.service, cell);
-            }
+        if told.trace.is_none() && !told.is_error {
             return None;
-        };
+        }
         if places.make_room() {
             traces.clear();
         }
+        let Some(trace) = told.trace else {
+            places.untraced_error(told.service, cell);
+            return None;
+        };
         let place = places.place(told, cell);
         let arrival = traces.arrive(trace, place, told.time)?;
         if arrival.is_first_here {

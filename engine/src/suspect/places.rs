@@ -124,7 +124,6 @@ impl Places {
 
     /// Counts an error line that has no trace.
     pub fn untraced_error(&mut self, service: &str, cell: i64) {
-        self.make_room();
         let service = self.service(service) as usize;
         let service = &mut self.services[service];
         service.newest = service.newest.max(cell);
@@ -206,7 +205,8 @@ impl Places {
         step.learn(if can_be_slow { took.log.min(bound) } else { took.log });
     }
 
-    /// Forgets the half that was not passed longest where there is no room for another place; whether it did.
+    /// Forgets the half that was not passed longest where there is no room for another place; whether it did. Indexes
+    /// of places and steps are other ones then.
     pub fn make_room(&mut self) -> bool {
         let [services, places, steps] = self.held();
         if services < MOST_SERVICES && places < MOST_PLACES && steps < MOST_STEPS {

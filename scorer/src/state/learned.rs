@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::alert::{Watch, WatchSettings};
-use engine::detect::Thresholds;
+use engine::detect::{Sessions, Thresholds};
 use engine::event::LogEvent;
 use engine::learnt::Learnt;
 use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
@@ -38,6 +38,8 @@ pub struct InUse<'m> {
     pub digest: &'m str,
     /// The scores that the settings derive from it.
     pub thresholds: Thresholds,
+    /// By what it judges sessions, where it knows some.
+    pub sessions: Option<&'m Sessions>,
 }
 
 /// What one stream has learnt, under one model.
@@ -46,6 +48,7 @@ pub struct Learned {
     settings: LearnSettings,
     model: String,
     thresholds: Option<Thresholds>,
+    sessions: Option<Sessions>,
     online: Option<OnlineCounts>,
     watch: Option<Box<Watch>>,
 }
@@ -55,7 +58,14 @@ impl Learned {
     pub fn new(settings: &LearnSettings) -> Self {
         let online = settings.online.map(OnlineCounts::new);
         let watch = settings.watch.as_ref().map(|watch| Box::new(Watch::new(watch)));
-        Self { settings: settings.clone(), model: String::new(), thresholds: None, online, watch }
+        Self {
+            settings: settings.clone(),
+            model: String::new(),
+            thresholds: None,
+            sessions: None,
+            online,
+            watch,
+        }
     }
 
     /// Digest of the model that it was learnt under.
@@ -65,11 +75,17 @@ impl Learned {
 
     /// What is scored from now on is scored by this model. Another model than before was trained anew, and what was
     /// counted since the old one's training is not what is new to it.
-    pub fn use_model(&mut self, InUse { digest, thresholds }: InUse<'_>) {
+    pub fn use_model(&mut self, InUse { digest, thresholds, sessions }: InUse<'_>) {
         if self.thresholds != Some(thresholds) {
             self.thresholds = Some(thresholds);
             if let Some(watch) = &mut self.watch {
                 watch.set_thresholds(thresholds);
+            }
+        }
+        if self.sessions.as_ref() != sessions {
+            self.sessions = sessions.cloned();
+            if let Some(watch) = &mut self.watch {
+                watch.set_sessions(self.sessions.clone());
             }
         }
         if self.model != digest {

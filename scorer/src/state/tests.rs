@@ -40,7 +40,8 @@ impl Store for Memory {
     }
 }
 
-const IN_USE: InUse<'_> = InUse { digest: "model", thresholds: Thresholds { odd: 0.5, warning: 0.9 } };
+const IN_USE: InUse<'_> =
+    InUse { digest: "model", thresholds: Thresholds { odd: 0.5, warning: 0.9 }, sessions: None };
 
 struct Rig {
     keeper: Keeper,
