@@ -7,6 +7,9 @@ const CELL: i64 = 10_000_000;
 /// Cells that make up what is new.
 const CELLS: i64 = 12;
 
+/// Greatest cell of a time.
+const MOST_CELL: i64 = i64::MAX / CELL;
+
 /// How far back what is new reaches, in seconds; the cell that is not over yet counts as one of it.
 pub(crate) const WINDOW_S: f64 = (CELL * CELLS) as f64 / 1e6;
 
@@ -20,10 +23,40 @@ pub(super) const COUNTS: usize = 3;
 
 /// Several counts by time: cells for what is new, one sum for what was before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Stored", into = "Stored")]
 pub(super) struct Series {
     head: i64,
     cells: [[u32; COUNTS]; CELLS as usize],
     before: [f64; COUNTS],
+}
+
+/// A series as it is kept: most have few cells that are not empty.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    head: i64,
+    before: [f64; COUNTS],
+    cells: Vec<(u8, [u32; COUNTS])>,
+}
+
+impl From<Series> for Stored {
+    fn from(series: Series) -> Self {
+        let cells = (0_u8..).zip(series.cells).filter(|(_, counts)| *counts != [0; COUNTS]).collect();
+        Self { head: series.head, before: series.before, cells }
+    }
+}
+
+impl From<Stored> for Series {
+    fn from(stored: Stored) -> Self {
+        // No time has a cell beyond these; the arithmetic of cells stays within them.
+        let head = if stored.head == i64::MIN { i64::MIN } else { stored.head.clamp(-MOST_CELL, MOST_CELL) };
+        let mut series = Self { head, before: stored.before, ..Self::new() };
+        for (place, counts) in stored.cells {
+            if let Some(held) = series.cells.get_mut(usize::from(place)) {
+                *held = counts;
+            }
+        }
+        series
+    }
 }
 
 impl Series {

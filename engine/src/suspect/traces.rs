@@ -1,5 +1,5 @@
-//! The traces that are under way: each one's newest line, and what was counted of it. Bounded; the half that was not
-//! heard of longest is forgotten.
+//! The traces that are under way: each one's newest line, and what was counted of it. Bounded; those that were silent
+//! for a while, or longest where there are too many, are forgotten.
 
 use std::collections::HashMap;
 
@@ -38,6 +38,8 @@ pub(super) struct Arrival {
 pub(super) struct Traces {
     young: HashMap<u64, Trace, FixedState>,
     old: HashMap<u64, Trace, FixedState>,
+    /// When the young ones became old last.
+    turned: i64,
 }
 
 impl Trace {
@@ -59,10 +61,13 @@ impl Traces {
     /// A trace comes to a place; `None` where the line is an earlier one, or the one before delivered twice.
     pub fn arrive(&mut self, trace: &str, place: u32, time: i64) -> Option<Arrival> {
         let key = key(trace);
+        if time.saturating_sub(self.turned) > IDLE
+            || self.young.len() >= MOST && !self.young.contains_key(&key)
+        {
+            self.old = std::mem::take(&mut self.young);
+            self.turned = time;
+        }
         if !self.young.contains_key(&key) {
-            if self.young.len() >= MOST {
-                self.old = std::mem::take(&mut self.young);
-            }
             let trace = self.old.remove(&key);
             self.young.insert(key, trace.unwrap_or(Trace { time: i64::MIN, place, counted: Vec::new() }));
         }
