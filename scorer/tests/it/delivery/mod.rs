@@ -1,5 +1,6 @@
 //! From the outbox to receivers: real Kafka, real HTTP, a real Alertmanager, a real mail server, and their faults.
 
+mod burst;
 mod hook;
 mod outbox;
 mod receivers;
