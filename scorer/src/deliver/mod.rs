@@ -6,6 +6,7 @@ mod ledger;
 mod metrics;
 mod outbox;
 pub mod replay;
+mod stored;
 mod topic;
 mod worker;
 
@@ -26,6 +27,7 @@ use crate::metrics::Health;
 use desk::Desk;
 use ledger::{Keep, Ledger, Topics};
 use outbox::Outbox;
+use stored::{StoreKeep, StoreOutbox};
 use topic::TopicOutbox;
 use worker::{Stop, Worker};
 
@@ -64,7 +66,7 @@ pub fn start(
             Receiver::new(sink, sinks.timeout)
                 .map_err(|why| anyhow::anyhow!("the sink {name} cannot be made: {why}"))?
         };
-        let ledger = Ledger::new(name, keeps(settings, producer.as_ref()), metrics.clone());
+        let ledger = Ledger::new(name, keeps(settings, producer.as_ref())?, metrics.clone());
         let seed = u64::from(std::process::id()) << 8 | number as u64;
         let desk = Desk::new(name, outbox, ledger, metrics.clone(), limits, seed);
         let worker = Worker::new(name, desk, receiver, runtime.clone(), deliveries.stop.clone());
@@ -87,14 +89,17 @@ fn producer(settings: &Settings) -> anyhow::Result<Option<Arc<Mutex<Producer>>>>
 }
 
 fn outbox(settings: &Settings, sink: &SinkSettings) -> anyhow::Result<Option<Box<dyn Outbox>>> {
-    let Some(topic) = settings.outbox_topic() else { return Ok(None) };
     let name = &sink.audience.name;
-    let outbox = TopicOutbox::join(&settings.kafka, topic, name)
-        .map_err(|why| anyhow::anyhow!("the sink {name} cannot read ALERT_TOPIC {topic}: {why}"))?;
-    Ok(Some(Box::new(outbox)))
+    if let Some(topic) = settings.outbox_topic() {
+        let outbox = TopicOutbox::join(&settings.kafka, topic, name)
+            .map_err(|why| anyhow::anyhow!("the sink {name} cannot read ALERT_TOPIC {topic}: {why}"))?;
+        return Ok(Some(Box::new(outbox)));
+    }
+    let Some(store) = &settings.store else { return Ok(None) };
+    Ok(Some(Box::new(StoreOutbox::new(::store::open(&store.place)?, name))))
 }
 
-fn keeps(settings: &Settings, producer: Option<&Arc<Mutex<Producer>>>) -> Vec<Box<dyn Keep>> {
+fn keeps(settings: &Settings, producer: Option<&Arc<Mutex<Producer>>>) -> anyhow::Result<Vec<Box<dyn Keep>>> {
     let mut keeps: Vec<Box<dyn Keep>> = Vec::new();
     if let Some(producer) = producer {
         keeps.push(Box::new(Topics {
@@ -103,7 +108,16 @@ fn keeps(settings: &Settings, producer: Option<&Arc<Mutex<Producer>>>) -> Vec<Bo
             dead_letters: settings.output.sink_dead_letter_topic.clone(),
         }));
     }
-    keeps
+    if let Some(store) = &settings.store {
+        let dead_letters = dead_letter_topic(settings).is_none();
+        keeps.push(Box::new(StoreKeep { store: ::store::open(&store.place)?, dead_letters }));
+    }
+    Ok(keeps)
+}
+
+/// The topic of the dead letters; without one they are in the store.
+fn dead_letter_topic(settings: &Settings) -> Option<&str> {
+    settings.output.sink_dead_letter_topic.as_deref().filter(|_| settings.kafka.in_use)
 }
 
 /// Longest time that requests under way, and records that are there already, get at the end.

@@ -9,12 +9,14 @@ use ::kafka::rdkafka::error::KafkaError;
 use ::kafka::rdkafka::message::Message;
 use ::kafka::rdkafka::{Offset, TopicPartitionList};
 use ::kafka::{Producer, explain};
+use ::store::{Store, StoredDeadLetter};
 use anyhow::{Context as _, anyhow};
 use jiff::Timestamp;
 use notify::{Outcome, Receiver};
 use tokio::runtime::Runtime;
 
-use super::ledger::{DeadLetter, Keep, Topics};
+use super::dead_letter_topic;
+use super::ledger::{DeadLetter, Keep, SCHEMA, Topics};
 use crate::EXIT_FOUND;
 use crate::config::{Flags, KafkaSettings, Settings, SinkSettings};
 use crate::test_sink::chosen;
@@ -70,10 +72,10 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         if let Some(topic) = dead_letter_topic(&settings) {
             replay_topic(&settings.kafka, topic, sink, &mut sender)
                 .map_err(|why| anyhow!("SINK_DEAD_LETTER_TOPIC {topic}: {why}"))?;
+        } else if let Some(store) = &settings.store {
+            replay_store(::store::open(&store.place)?.as_mut(), &mut sender)?;
         } else {
-            println!(
-                "{name}: no dead letters are kept, SINK_DEAD_LETTER_TOPIC is off or Kafka takes no part"
-            );
+            println!("{name}: no dead letters are kept, SINK_DEAD_LETTER_TOPIC and the store are off");
         }
         let Counts { delivered, refused, stopped } = sender.counts;
         let end = if stopped { "; the sink does not work, the others were left alone" } else { "" };
@@ -81,10 +83,6 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         complete &= refused == 0 && !stopped;
     }
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
-}
-
-fn dead_letter_topic(settings: &Settings) -> Option<&str> {
-    settings.output.sink_dead_letter_topic.as_deref().filter(|_| settings.kafka.in_use)
 }
 
 /// What is to become of a dead letter that was tried.
@@ -127,6 +125,37 @@ impl Sender<'_> {
                 println!("{what}: not delivered: {why}");
                 self.counts.stopped = true;
                 Tried::Stopped
+            }
+        }
+    }
+}
+
+/// Dead letters that are read of the store at a time.
+const AT_A_TIME: usize = 100;
+
+/// What is refused again stays where it is.
+fn replay_store(store: &mut dyn Store, sender: &mut Sender<'_>) -> anyhow::Result<()> {
+    let mut last = 0;
+    loop {
+        let letters = store.dead_letters(sender.name, last, AT_A_TIME)?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        for StoredDeadLetter { number, letter } in letters {
+            last = number;
+            let record = match serde_json::from_str(&letter.record) {
+                Ok(record) => record,
+                Err(error) => {
+                    println!("{}: dead letter {number} holds no alert record: {error}", sender.name);
+                    continue;
+                }
+            };
+            let at = Timestamp::from_microsecond(letter.at.as_micros()).unwrap_or_default();
+            let (sink, reason) = (letter.sink, letter.reason);
+            match sender.send(DeadLetter { schema: SCHEMA, sink, reason, attempts: 0, at, record }) {
+                Tried::Delivered => store.forget_dead_letter(number)?,
+                Tried::Refused(_) => {}
+                Tried::Stopped => return Ok(()),
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::rig::Scorer;
 /// Six ERROR lines within five seconds: one more than is allowed.
 const SECONDS: [u32; 6] = [10, 10, 10, 11, 12, 12];
 
-fn append(path: &Path) {
+pub fn append(path: &Path) {
     let line = |second| {
         format!(
             r#"{{"timestamp":"2026-01-02T12:00:{second}Z","level":"ERROR","service":"billing_api","message":"card refused"}}"#
@@ -25,7 +25,7 @@ fn append(path: &Path) {
 }
 
 /// Waits for the first POST, stops the scorer, and says that there was no other one.
-fn only_post(mut scorer: Scorer, hook: &Hook) -> Post {
+pub fn only_post(mut scorer: Scorer, hook: &Hook) -> Post {
     scorer.wait("the POST", |_| !hook.posts().is_empty());
     scorer.wait("all lines", |scorer| scorer.counted() == SECONDS.len());
     assert!(scorer.stop().0.success());

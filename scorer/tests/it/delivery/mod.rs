@@ -5,6 +5,7 @@ mod hook;
 mod outbox;
 mod receivers;
 mod replay;
+mod stored;
 
 use serde_json::{Value, json};
 use testkit::kafka::{Broker, NewRecord, Record};
