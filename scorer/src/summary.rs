@@ -106,7 +106,7 @@ impl Summary {
         work(&mut self.0.window.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes the file every 10 s, and a last time at the stop.
+    /// Writes the file every 10 s, and once more when the stop begins.
     pub async fn keep_writing(self, stop: CancellationToken, metrics: Metrics) {
         let mut failing = false;
         loop {

@@ -19,3 +19,4 @@ mod shippers;
 mod soak;
 mod stdin;
 mod store;
+mod summary;
