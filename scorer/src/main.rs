@@ -17,6 +17,7 @@ mod metrics;
 mod news;
 mod pipeline;
 mod record;
+mod relay;
 mod remember;
 mod run;
 mod scan;

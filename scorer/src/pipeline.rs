@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use engine::alert::News;
-use engine::decode::{Decoder, Events, RecordContext, Rejected};
+use engine::decode::{Decoder, Events, RecordContext, RejectReason, Rejected};
 use engine::detect::{self, Seen, Tick};
 use engine::event::{EventTime, LogEvent};
 use engine::id::FindingId;
@@ -29,6 +29,7 @@ use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::news::{self, AlertFeed, Teller};
 use crate::record::{Ack, Batch, Body, Borrowed, Intake, Outcome, Record, Records};
+use crate::relay::Relayed;
 use crate::remember::{self, Told};
 use crate::scan;
 use crate::sink::{self, DeadLetter, Delivery, Outgoing, Sampler};
@@ -187,6 +188,8 @@ struct Scoring {
     news: News,
     teller: Teller,
     ticked: Instant,
+    /// Lines of Kafka go to the detectors by way of a topic.
+    relays: bool,
 }
 
 /// What the scoring thread does next.
@@ -214,6 +217,7 @@ impl Scoring {
                 parts.settings.sinks.public_url.clone(),
             ),
             ticked: Instant::now(),
+            relays: parts.settings.learn.watch.is_some() && parts.settings.kafka.detect_topic.is_some(),
         }
     }
 
@@ -313,6 +317,13 @@ impl Scoring {
                 state::Scoring::Learned(learned) => Some(learned),
                 state::Scoring::Skip => continue,
             };
+            if self.is_relayed(&record) {
+                if let Err(rejected) = self.watch_relayed(&record, loaded, learned, &mut outgoing) {
+                    outcome.rejected += 1;
+                    outgoing.extend(self.reject(&record.to_record(), &rejected));
+                }
+                continue;
+            }
             let mut events = std::mem::take(&mut self.events);
             match self.decode(&record, &mut events) {
                 Ok(()) => {
@@ -349,10 +360,11 @@ impl Scoring {
         mut learned: Option<&mut Learned>,
         out: &mut Vec<Outgoing>,
     ) {
-        let Judged { score, pattern, known_pattern } = match &learned {
+        let judged = match &learned {
             Some(learned) => learned.judge(&loaded.model, event, &mut self.scratch),
             None => loaded.model.judge(event, &mut self.scratch),
         };
+        let Judged { score, pattern, known_pattern } = judged;
         let is_odd = score.score > loaded.threshold.score;
         if let Some(summary) = &self.parts.summary {
             summary.add(event);
@@ -368,8 +380,14 @@ impl Scoring {
             None => loaded.model.explain(event, &mut self.scratch),
         });
         let Some(watch) = learned.as_mut().and_then(|learned| learned.watch()) else {
+            let rows = loaded.model.provenance().rows;
+            let why =
+                explanation.as_ref().map(|why| scan::reasons_in_words(&event.message, why, rows, false));
             if let Some(explanation) = explanation {
                 self.odd_line(at, event, score, explanation, loaded, out);
+            }
+            if self.relays && at.record.partition().is_some() {
+                self.relay(at, event, &judged, why, out);
             }
             return;
         };
@@ -394,6 +412,52 @@ impl Scoring {
         }
         fault::here("detected");
         self.news = news;
+    }
+
+    fn is_relayed(&self, record: &Borrowed<'_>) -> bool {
+        let topic = self.parts.settings.kafka.detect_topic.as_deref();
+        topic.is_some() && record.partition().map(|(topic, _)| topic) == topic
+    }
+
+    /// Gives a scored line to the detectors by way of DETECT_TOPIC.
+    fn relay(
+        &self,
+        at: &Place<'_>,
+        event: &LogEvent,
+        judged: &Judged,
+        why: Option<String>,
+        out: &mut Vec<Outgoing>,
+    ) {
+        let (source, id) = (detect::Origin::source(at), detect::Origin::finding_id(at, ODD_LINE));
+        match Relayed::new(event, judged, source, id, why).outgoing() {
+            Ok(outgoing) => out.push(outgoing),
+            Err(error) => tracing::error!(%error, %id, "a scored line could not be written as JSON"),
+        }
+    }
+
+    /// Has the detectors look at a line that was scored elsewhere.
+    fn watch_relayed(
+        &mut self,
+        record: &Borrowed<'_>,
+        loaded: &Loaded,
+        learned: Option<&mut Learned>,
+        out: &mut Vec<Outgoing>,
+    ) -> Result<(), Rejected> {
+        let relayed = Relayed::read(record.bytes()).map_err(|why| {
+            let why = format!("is no scored line (DETECT_TOPIC must hold nothing else): {why}");
+            Rejected::new(RejectReason::Malformed, why)
+        })?;
+        let event = relayed.event();
+        if let Some(watch) = learned.and_then(|learned| learned.watch()) {
+            let mut explain = |anomaly: &mut detect::Anomaly| {
+                if anomaly.detector == ODD_LINE {
+                    anomaly.reasons.extend(relayed.why().map(str::to_owned));
+                }
+            };
+            watch.line(&relayed.seen(&event), &mut explain, &mut self.news);
+            self.teller.tell(&mut self.news, loaded.model.digest(), out);
+        }
+        Ok(())
     }
 
     /// The record of an odd line.

@@ -111,6 +111,9 @@ pub struct KafkaSettings {
     pub in_use: bool,
     /// Topics to read.
     pub topics: Vec<String>,
+    /// The topic between scoring and detection, which is among `topics` too; `None` where lines are watched in the
+    /// partition they come from.
+    pub detect_topic: Option<String>,
     /// Consumer group.
     pub group_id: String,
     /// Where a group without a committed offset begins.

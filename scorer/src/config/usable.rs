@@ -34,6 +34,9 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
     let kafka_given =
         written.values.get("KAFKA_BOOTSTRAP_SERVERS").is_some_and(|value| !value.text.is_empty());
     let in_use = kafka_given || inputs.contains(&Input::Kafka);
+    let mut topics = reader.topics("LOG_TOPIC");
+    let detect_topic = reader.detect_topic(&topics).filter(|_| inputs.contains(&Input::Kafka));
+    topics.extend(detect_topic.clone());
     let model = reader.model()?;
     let budget_per_day = model.alert_budget_per_day;
     let sinks = reader.sinks()?;
@@ -41,7 +44,8 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         kafka: KafkaSettings {
             client,
             in_use,
-            topics: reader.topics("LOG_TOPIC"),
+            topics,
+            detect_topic: detect_topic.clone(),
             group_id: reader.group_id(),
             start: reader.choice(
                 "KAFKA_AUTO_OFFSET_RESET",
@@ -62,7 +66,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         output: reader.output()?,
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
-        learn: reader.learn(budget_per_day, &sinks)?,
+        learn: LearnSettings { detect_topic, ..reader.learn(budget_per_day, &sinks)? },
         store: reader.store()?,
         sinks,
         shutdown_timeout: Duration::from_secs(reader.number("SHUTDOWN_TIMEOUT_S", 1..=600)?),
@@ -388,7 +392,22 @@ impl Reader<'_> {
             watch: self.watch(budget_per_day, sinks)?,
             interval: self.millis("SNAPSHOT_INTERVAL_MS", 100..=600_000)?,
             topic: self.topic("STATE_TOPIC"),
+            detect_topic: None,
         })
+    }
+
+    /// A line that came back to the topic it came from would go round for ever.
+    fn detect_topic(&mut self, topics: &[String]) -> Option<String> {
+        let topic = self.topic("DETECT_TOPIC")?;
+        if topics.contains(&topic) {
+            let value = self.value("DETECT_TOPIC");
+            self.mistake(
+                "DETECT_TOPIC",
+                &value,
+                Some("is in LOG_TOPIC too; choose another topic".to_owned()),
+            );
+        }
+        Some(topic)
     }
 
     fn watch(&mut self, budget_per_day: f64, sinks: &SinksSettings) -> Option<Option<Arc<WatchSettings>>> {

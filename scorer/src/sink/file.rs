@@ -42,6 +42,7 @@ impl FileSink {
         match kind {
             Kind::Anomaly => self.anomalies.as_mut(),
             Kind::Alert => self.alerts.as_mut(),
+            Kind::Relayed => None,
             Kind::DeadLetter => self.dead_letters.as_mut(),
             Kind::Logs => None,
         }
@@ -57,6 +58,7 @@ impl Sink for FileSink {
         match kind {
             Kind::Anomaly => self.anomalies.is_some(),
             Kind::Alert => self.alerts.is_some(),
+            Kind::Relayed => false,
             Kind::DeadLetter => self.dead_letters.is_some(),
             Kind::Logs => false,
         }

@@ -18,6 +18,7 @@ struct KafkaSink {
 struct Topics {
     anomalies: Option<String>,
     alerts: Option<String>,
+    relayed: Option<String>,
     dead_letters: Option<String>,
 }
 
@@ -35,7 +36,10 @@ pub fn make(around: &Around<'_>) -> anyhow::Result<Option<Box<dyn Sink>>> {
     }
     let producer = Producer::new(&settings.kafka.client)
         .context("the Kafka producer cannot be made from the settings")?;
-    Ok(Some(Box::new(KafkaSink { producer, topics: Topics { anomalies, alerts, dead_letters } })))
+    Ok(Some(Box::new(KafkaSink {
+        producer,
+        topics: Topics { anomalies, alerts, relayed: settings.kafka.detect_topic.clone(), dead_letters },
+    })))
 }
 
 impl Topics {
@@ -43,6 +47,7 @@ impl Topics {
         match kind {
             Kind::Anomaly => self.anomalies.as_deref(),
             Kind::Alert => self.alerts.as_deref(),
+            Kind::Relayed => self.relayed.as_deref(),
             Kind::DeadLetter => self.dead_letters.as_deref(),
             Kind::Logs => None,
         }

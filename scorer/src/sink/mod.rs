@@ -22,6 +22,8 @@ pub enum Kind {
     Anomaly,
     /// A record of an alert.
     Alert,
+    /// A scored line for the detectors.
+    Relayed,
     /// A record that could not be read.
     DeadLetter,
     /// Log lines to keep.

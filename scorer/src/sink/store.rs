@@ -78,7 +78,7 @@ impl Sink for StoreSink {
     fn takes(&self, kind: Kind) -> bool {
         match kind {
             Kind::Anomaly | Kind::Alert | Kind::Logs => true,
-            Kind::DeadLetter => false,
+            Kind::DeadLetter | Kind::Relayed => false,
         }
     }
 

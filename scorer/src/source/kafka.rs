@@ -73,7 +73,7 @@ pub fn start(app: &App) -> anyhow::Result<Running> {
             topics: Vec::new(),
             open: Vec::new(),
             now: None,
-            looks_for_keys: app.settings.learn.watch.is_some(),
+            looks_for_keys: app.settings.learn.watch.is_some() && settings.detect_topic.is_none(),
         },
         app: app.clone(),
         consumer,
@@ -222,7 +222,7 @@ impl Taking {
                 topic,
                 partitions,
                 "records have no key: each partition is watched by itself, so counts and rates of a service are those \
-                 of one partition; key the records by service"
+                 of one partition; key the records by service, or set DETECT_TOPIC"
             );
         }
     }

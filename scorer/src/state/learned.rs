@@ -9,6 +9,7 @@ use engine::event::LogEvent;
 use engine::learnt::Learnt;
 use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
 
+use super::Stream;
 use super::snapshot::{Part, Snapshot};
 
 /// What learns, and how it is kept.
@@ -22,6 +23,8 @@ pub struct LearnSettings {
     pub interval: Duration,
     /// The compacted topic that keeps what was learnt of Kafka's partitions.
     pub topic: Option<String>,
+    /// The topic whose partitions are watched, in place of those of the logs.
+    pub detect_topic: Option<String>,
 }
 
 impl LearnSettings {
@@ -55,9 +58,13 @@ pub struct Learned {
 
 impl Learned {
     /// Nothing yet.
-    pub fn new(settings: &LearnSettings) -> Self {
+    pub fn new(settings: &LearnSettings, stream: &Stream) -> Self {
         let online = settings.online.map(OnlineCounts::new);
-        let watch = settings.watch.as_ref().map(|watch| Box::new(Watch::new(watch)));
+        let is_watched = match (stream, &settings.detect_topic) {
+            (Stream::Partition(topic, _), Some(watched)) => **topic == **watched,
+            _ => true,
+        };
+        let watch = settings.watch.as_ref().filter(|_| is_watched).map(|watch| Box::new(Watch::new(watch)));
         Self {
             settings: settings.clone(),
             model: String::new(),

@@ -259,7 +259,7 @@ impl Keeper {
                 false
             }
         });
-        let mut learned = Learned::new(&inner.settings);
+        let mut learned = Learned::new(&inner.settings, stream);
         let places = match &found {
             Some(snapshot) => {
                 learned.restore(snapshot);

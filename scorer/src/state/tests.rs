@@ -59,6 +59,7 @@ impl Rig {
             watch: None,
             interval: Duration::from_secs(86_400),
             topic: None,
+            detect_topic: None,
         };
         let (metrics, health) = (Metrics::default(), Health::default());
         let boxed: Box<dyn Store> = Box::new(store.clone());

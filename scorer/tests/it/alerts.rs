@@ -6,6 +6,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use testkit::kafka::{Broker, NewRecord};
+
 use crate::rig::{Scorer, json_lines};
 
 /// Six ERROR lines of one service within one window of five seconds.
@@ -120,4 +122,46 @@ fn a_rule_of_the_config_file_and_a_detector_that_is_off() {
     };
     scorer.wait("the rule's alert", |_| setup.alerts().iter().any(of_rule));
     assert_eq!(setup.of_bursts(), [] as [Value; 0]);
+}
+
+/// Burst alerts of a topic of four partitions whose records have no key.
+fn bursts_of_spread_lines(detect_topic: Option<&str>) -> Vec<Value> {
+    let broker = Broker::shared().unwrap();
+    let topic = |name: &str, partitions| broker.unique_topic(name, partitions).unwrap();
+    let (logs, alerts, anomalies) =
+        (topic("spread", 4), topic("spread-alerts", 1), topic("spread-anomalies", 1));
+    let detect = detect_topic.map(|name| topic(name, 2));
+    let record = |index: usize| NewRecord {
+        partition: Some((index % 4) as i32),
+        ..NewRecord::new(burst()[index].clone())
+    };
+    broker.produce_records(&logs, (0..6).map(record)).unwrap();
+    let mut arguments = vec!["--kafka-bootstrap-servers", broker.bootstrap(), "--log-topic", &logs];
+    arguments.extend(["--kafka-group-id", &logs, "--alert-topic", &alerts, "--anomaly-topic", &anomalies]);
+    if let Some(topic) = &detect {
+        arguments.extend(["--detect-topic", topic]);
+    }
+    let read = |topic: &str| -> Vec<Value> {
+        broker.read_all(topic).unwrap().iter().map(|record| record.json().unwrap()).collect()
+    };
+    let mut scorer = Scorer::start("spread", &arguments);
+    // Each of the six is an odd line and of a new pattern, so an alert follows with a detector that counts or without.
+    scorer.wait("all lines", |scorer| scorer.counted() == 6);
+    scorer.wait("alerts of all lines", |_| {
+        let found: u64 = read(&alerts).iter().filter_map(|alert| alert["count"].as_u64()).sum();
+        found >= 6
+    });
+    assert!(scorer.stop().0.success());
+    let odd: Vec<Value> = crate::rig::odd_lines(read(&anomalies));
+    assert_eq!(odd.len(), 6, "each odd line has one record");
+    read(&alerts).into_iter().filter(|alert| alert["detector"] == "error_burst").collect()
+}
+
+#[test]
+fn lines_of_a_service_meet_in_the_detect_topic_where_the_input_is_not_keyed() {
+    assert_eq!(bursts_of_spread_lines(None), [] as [Value; 0]);
+    let found = bursts_of_spread_lines(Some("spread-detect"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0]["evidence"][0]["source"]["kind"], "kafka");
+    assert!(found[0]["reasons"][0].as_str().unwrap().contains("never seen in training"), "{found:?}");
 }

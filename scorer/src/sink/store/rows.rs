@@ -27,7 +27,7 @@ pub fn add(record: &Outgoing, rows: &mut Rows) -> usize {
         }
         Kind::Anomaly => anomaly(record).map(|row| rows.anomalies.push(row)),
         Kind::Alert => alert(record).map(|row| rows.alerts.push(row)),
-        Kind::DeadLetter => Ok(()),
+        Kind::DeadLetter | Kind::Relayed => Ok(()),
     };
     if let Err(error) = added {
         // Only a record that this program did not write as it documents it comes here.
