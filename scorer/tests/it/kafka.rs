@@ -156,12 +156,13 @@ fn two_scorers_share_the_partitions_while_one_is_stopped_and_started() {
     let assigned = |scorer: &Scorer| scorer.log().contains("partitions are assigned");
     first.wait("partitions", assigned);
     second.wait("partitions", assigned);
-    topics.broker.produce_records(&topics.logs, (4_000..16_000).map(record)).unwrap();
     let before = topics.committed();
+    topics.broker.produce_records(&topics.logs, (4_000..10_000).map(record)).unwrap();
     second.wait("progress", |_| topics.committed() > before);
     let (status, _) = second.stop();
     assert!(status.success());
     let before = topics.committed();
+    topics.broker.produce_records(&topics.logs, (10_000..16_000).map(record)).unwrap();
     first.wait("progress alone", |_| topics.committed() > before);
     let mut second = topics.start(&slow);
     second.wait("partitions again", assigned);
