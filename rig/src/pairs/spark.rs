@@ -123,14 +123,14 @@ fn follow(bench: &Bench, name: &str, more: &[&str]) -> Result<(Server, PathBuf, 
     std::fs::create_dir_all(&state)?;
     let pattern = format!("file:{}/*.jsonl", text(&input)?);
     let mut arguments = vec!["--input", &pattern, "--model-path", &model];
-    // The peer's job ends with odd lines: nothing is detected over time.
+    // The peer's job ends with odd lines in a file: nothing is detected over time, nothing kept in a database.
     arguments.extend([
         "--anomaly-file",
         text(&anomalies)?,
         "--state-dir",
         text(&state)?,
-        "--detect",
-        "false",
+        "--detect=false",
+        "--store-path=",
     ]);
     arguments.extend(more);
     let mut server = Server::start(bench, name, CORES, &arguments)?;
