@@ -193,19 +193,7 @@ impl From<&Source> for SourceField {
 
 impl From<&Origin> for SourceField {
     fn from(origin: &Origin) -> Self {
-        match origin {
-            Origin::Kafka { cluster, topic, partition, offset } => Self::Kafka {
-                cluster: cluster.to_string(),
-                topic: topic.to_string(),
-                partition: *partition,
-                offset: *offset,
-            },
-            Origin::File { identity, path, offset } => {
-                Self::File { path: path.to_string(), identity: identity.to_string(), offset: *offset }
-            }
-            Origin::Stdin { line } => Self::Stdin { line: *line },
-            Origin::Pushed => Self::Pushed,
-        }
+        Self::from(&Source::from(origin.clone()))
     }
 }
 

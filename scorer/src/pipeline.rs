@@ -381,12 +381,13 @@ impl Scoring {
         });
         let Some(watch) = learned.as_mut().and_then(|learned| learned.watch()) else {
             let rows = loaded.model.provenance().rows;
-            let why =
-                explanation.as_ref().map(|why| scan::reasons_in_words(&event.message, why, rows, false));
+            let relays = self.relays && at.record.partition().is_some();
+            let why = explanation.as_ref().filter(|_| relays);
+            let why = why.map(|why| scan::reasons_in_words(&event.message, why, rows, false));
             if let Some(explanation) = explanation {
                 self.odd_line(at, event, score, explanation, loaded, out);
             }
-            if self.relays && at.record.partition().is_some() {
+            if relays {
                 self.relay(at, event, &judged, why, out);
             }
             return;
