@@ -18,6 +18,8 @@ use crate::{Store, schema, time};
 const INDEXED_BYTES: usize = 512;
 /// Rows that one step of removing looks at.
 const STEP: i64 = 2_000;
+/// As many at a time where it is too much: a step takes little more than has to go.
+const SMALL_STEP: i64 = 250;
 
 const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
@@ -410,7 +412,8 @@ impl<B: Backend> Store for Database<B> {
         let backend = self.ready()?;
         if backend.is_bounded() && backend.bytes()? > retention.most_bytes {
             for sql in DISPLACE {
-                let displaced = self.transaction(|backend| backend.execute(sql, &[Value::Int(STEP)]))?;
+                let displaced =
+                    self.transaction(|backend| backend.execute(sql, &[Value::Int(SMALL_STEP)]))?;
                 if displaced > 0 {
                     removed.displaced = displaced;
                     removed.more |= self.ready()?.bytes()? > retention.most_bytes;

@@ -269,16 +269,18 @@ fn a_scorer_waits_while_the_disk_is_full_and_goes_on_with_nothing_lost() {
 fn the_embedded_store_stays_within_its_bytes() {
     let setup = Setup::new(Which::Embedded);
     let lines = lines(30_000);
-    let mut scorer = setup.start(&["--store-logs", "all", "--store-max-bytes", "2097152"]);
+    let mut scorer = setup.start(&["--store-logs", "all", "--store-max-bytes", "6291456"]);
     setup.append(&lines);
     scorer.wait("all lines", |scorer| scorer.counted() == lines.len());
     assert!(scorer.stop().0.success());
     let StoreSettings::Embedded { path } = &setup.place else { panic!("it is embedded") };
-    // The size is looked at after each 4 MiB.
+    // The size is looked at after each 4 MiB; anomalies and alerts, as many as the clock lets through, need far less
+    // than the cap.
     let size = std::fs::metadata(path).unwrap().len();
-    assert!(size < 12 << 20, "{size}");
+    assert!(size < 16 << 20, "{size}");
     let newest = messages(&lines).pop().unwrap();
     let kept = setup.logs();
+    assert!(kept.len() < lines.len(), "{}", kept.len());
     assert_eq!(kept.last().map(|line| (line.service.clone(), line.message.clone())), Some(newest));
     assert_eq!(setup.anomaly_ids().is_empty(), setup.told().is_empty());
 }

@@ -11,7 +11,7 @@ use crate::metrics::{Health, Metrics, ReasonLabel};
 /// Between two rounds.
 const EVERY: Duration = Duration::from_secs(10);
 /// Most steps of one round, so that the store is not held for long.
-const STEPS: usize = 50;
+const STEPS: usize = 200;
 /// Its name in health.
 const PART: &str = "store upkeep";
 
