@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::answer::Refusal;
 use crate::config::Secret;
 
 /// The rule, made from the settings.
@@ -21,20 +22,33 @@ impl Guard {
         Self(token.map(|token| Arc::new(blake3::hash(token.expose().as_bytes()))))
     }
 
-    fn refusal(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<(StatusCode, String)> {
+    fn refusal(&self, peer: SocketAddr, headers: &HeaderMap) -> Option<Refusal> {
         match &self.0 {
             Some(token) if carries(headers, token) => None,
             Some(_) => {
                 let how = "send the header `Authorization: Bearer TOKEN` with the scorer's HTTP_TOKEN";
-                Some((StatusCode::UNAUTHORIZED, format!("a token is needed: {how}\n")))
+                Some(Refusal::new(StatusCode::UNAUTHORIZED, format!("a token is needed: {how}")))
             }
-            None => loopback_refusal(peer, headers).map(|why| (StatusCode::FORBIDDEN, why)),
+            None => loopback_refusal(peer, headers).map(|why| Refusal::new(StatusCode::FORBIDDEN, why)),
         }
     }
 }
 
-/// Lets data out.
-pub async fn data(
+/// In front of what only looks.
+pub async fn read(
+    State(guard): State<Guard>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match guard.refusal(peer, request.headers()) {
+        Some(refusal) => refusal.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// In front of what changes something.
+pub async fn change(
     State(guard): State<Guard>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
@@ -56,7 +70,7 @@ pub async fn page(
     if guard.0.is_none()
         && let Some(why) = loopback_refusal(peer, request.headers())
     {
-        return (StatusCode::FORBIDDEN, why).into_response();
+        return Refusal::new(StatusCode::FORBIDDEN, why).into_response();
     }
     next.run(request).await
 }
@@ -74,21 +88,18 @@ fn carries(headers: &HeaderMap, token: &blake3::Hash) -> bool {
 
 fn loopback_refusal(peer: SocketAddr, headers: &HeaderMap) -> Option<String> {
     if !peer.ip().to_canonical().is_loopback() {
-        return Some(format!(
-            "{} is not this machine; set HTTP_TOKEN to be reached from others\n",
-            peer.ip()
-        ));
+        return Some(format!("{} is not this machine; set HTTP_TOKEN to be reached from others", peer.ip()));
     }
     let text = |name| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let host = text(header::HOST).unwrap_or_default();
     if !is_loopback_name(host_of(&host)) {
         return Some(format!(
-            "the Host {host:?} is not a name of this machine; ask for localhost or 127.0.0.1, or set HTTP_TOKEN\n"
+            "the Host {host:?} is not a name of this machine; ask for localhost or 127.0.0.1, or set HTTP_TOKEN"
         ));
     }
     let origin = text(header::ORIGIN)?;
     let same = origin.strip_prefix("http://").is_some_and(|origin| origin.eq_ignore_ascii_case(&host));
-    (!same).then(|| format!("the Origin {origin:?} is not this page\n"))
+    (!same).then(|| format!("the Origin {origin:?} is not this page"))
 }
 
 /// The name in a Host header, without its port.

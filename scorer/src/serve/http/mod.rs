@@ -1,5 +1,6 @@
 //! The HTTP server: the page with live anomalies and its data, metrics, liveness and readiness. Changes nothing.
 
+mod answer;
 mod api;
 mod guard;
 
@@ -20,6 +21,7 @@ use tokio::sync::Semaphore;
 
 use super::peers::{Allowed, Peers};
 use crate::run::App;
+use answer::Refusal;
 use guard::Guard;
 
 /// Event streams that may be open at once.
@@ -52,14 +54,8 @@ pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
 fn router(app: App) -> Router {
     let guard = Guard::new(app.settings.serve.http_token.as_ref());
     let shared = Shared { app, started: Instant::now(), streams: Arc::new(Semaphore::new(STREAMS)) };
-    let data = Router::new()
-        .route("/api/v1/status", get(api::status))
-        .route("/api/v1/anomalies", get(api::anomalies))
-        .route("/api/v1/anomalies/stream", get(api::anomaly_stream))
-        .route("/api/v1/alerts", get(api::alerts))
-        .route("/api/v1/alerts/stream", get(api::alert_stream))
-        .route("/summary.json", get(summary))
-        .layer(middleware::from_fn_with_state(guard.clone(), guard::data));
+    let read = api::read().layer(middleware::from_fn_with_state(guard.clone(), guard::read));
+    let change = api::change().layer(middleware::from_fn_with_state(guard.clone(), guard::change));
     let page = Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("page/app.js"))))
@@ -70,7 +66,8 @@ fn router(app: App) -> Router {
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .merge(data)
+        .merge(read)
+        .merge(change)
         .merge(page)
         .fallback(not_found)
         .layer(middleware::from_fn(harden))
@@ -79,13 +76,6 @@ fn router(app: App) -> Router {
 
 async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text)
-}
-
-async fn summary(State(shared): State<Shared>) -> Response {
-    match &shared.app.summary {
-        Some(summary) => axum::Json(summary.report()).into_response(),
-        None => (StatusCode::NOT_FOUND, "set SUMMARY_PATH to have web accesses summed up\n").into_response(),
-    }
 }
 
 async fn healthz(State(shared): State<Shared>) -> Response {
@@ -116,8 +106,8 @@ async fn metrics(State(shared): State<Shared>) -> impl IntoResponse {
 
 async fn not_found(request: Request) -> impl IntoResponse {
     let path: String = request.uri().path().chars().take(200).collect();
-    let known = "/, /api/v1/status, /api/v1/anomalies, /api/v1/anomalies/stream, /metrics, /healthz, /readyz";
-    (StatusCode::NOT_FOUND, format!("{path} is not here; there are {known}\n"))
+    let known = "/, /metrics, /healthz, /readyz, /api/v1/status";
+    Refusal::missing(format!("{path} is not here; there are {known}"))
 }
 
 async fn harden(request: Request, next: Next) -> Response {

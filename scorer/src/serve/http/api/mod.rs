@@ -1,12 +1,13 @@
-//! The page's data: state and counts, recent anomalies, anomalies as they happen.
+//! The page's data: state and counts, recent anomalies, anomalies as they happen. A file of its own for each part;
+//! every route stands in [`read`] or in [`change`].
 
 use std::sync::Arc;
 
-use axum::Json;
-use axum::extract::{Query, State};
-use axum::http::StatusCode;
+use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use engine::decode::RejectReason;
 use futures_util::StreamExt;
 use notify::AlertRecord;
@@ -15,11 +16,28 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::Shared;
+use super::answer::{Asked, Refusal};
 use crate::anomaly::{Feed, ODD_LINE};
 use crate::metrics::{DetectorLabel, ReasonLabel};
 
 /// Most anomalies of one answer: what the feed keeps.
 const MOST: usize = 500;
+
+/// The routes that only look: for every role.
+pub fn read() -> Router<Shared> {
+    Router::new()
+        .route("/api/v1/status", get(status))
+        .route("/api/v1/anomalies", get(anomalies))
+        .route("/api/v1/anomalies/stream", get(anomaly_stream))
+        .route("/api/v1/alerts", get(alerts))
+        .route("/api/v1/alerts/stream", get(alert_stream))
+        .route("/summary.json", get(summary))
+}
+
+/// The routes that change something: for operators, and from a browser with the token against forged requests.
+pub fn change() -> Router<Shared> {
+    Router::new()
+}
 
 /// What `/api/v1/status` answers.
 #[derive(Debug, Serialize)]
@@ -58,7 +76,7 @@ struct Counts {
 }
 
 /// State of the process and counts since its start.
-pub async fn status(State(shared): State<Shared>) -> Json<Status> {
+async fn status(State(shared): State<Shared>) -> Json<Status> {
     let app = &shared.app;
     let waiting: Vec<Waiting> =
         app.health.why_not_ready().into_iter().map(|(part, why)| Waiting { part, why }).collect();
@@ -92,6 +110,14 @@ pub async fn status(State(shared): State<Shared>) -> Json<Status> {
     })
 }
 
+/// Web accesses summed up.
+async fn summary(State(shared): State<Shared>) -> Response {
+    match &shared.app.summary {
+        Some(summary) => Json(summary.report()).into_response(),
+        None => Refusal::missing("set SUMMARY_PATH to have web accesses summed up").into_response(),
+    }
+}
+
 /// What `/api/v1/anomalies` may be asked for.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,12 +126,12 @@ pub struct Page {
 }
 
 /// The newest anomalies, newest first.
-pub async fn anomalies(State(shared): State<Shared>, page: Query<Page>) -> Response {
+async fn anomalies(State(shared): State<Shared>, Asked(page): Asked<Page>) -> Response {
     newest("anomalies", &shared.app.feed, &page)
 }
 
 /// The newest records of alerts, newest first.
-pub async fn alerts(State(shared): State<Shared>, page: Query<Page>) -> Response {
+async fn alerts(State(shared): State<Shared>, Asked(page): Asked<Page>) -> Response {
     newest("alerts", &shared.app.alerts, &page)
 }
 
@@ -114,8 +140,8 @@ fn newest<T: Serialize>(name: &str, feed: &Feed<T>, page: &Page) -> Response {
         None => 100,
         Some((_, Ok(limit))) if (1..=MOST).contains(&limit) => limit,
         Some((written, _)) => {
-            let why = format!("limit = {written:?} is not allowed: a number from 1 to {MOST}\n");
-            return (StatusCode::BAD_REQUEST, why).into_response();
+            let why = format!("limit = {written:?} is not allowed: a number from 1 to {MOST}");
+            return Refusal::bad(why).into_response();
         }
     };
     let recent = feed.recent();
@@ -125,12 +151,12 @@ fn newest<T: Serialize>(name: &str, feed: &Feed<T>, page: &Page) -> Response {
 
 /// Anomalies from now on as server-sent events: `anomaly` with a record; `missed` with a number where the client
 /// was too slow; `end` when the scorer stops.
-pub async fn anomaly_stream(State(shared): State<Shared>) -> Response {
+async fn anomaly_stream(State(shared): State<Shared>) -> Response {
     stream(&shared, "anomaly", &shared.app.feed, |record| record.id.to_string())
 }
 
 /// Records of alerts from now on, as [`anomaly_stream`], each an `alert`.
-pub async fn alert_stream(State(shared): State<Shared>) -> Response {
+async fn alert_stream(State(shared): State<Shared>) -> Response {
     stream(&shared, "alert", &shared.app.alerts, AlertRecord::delivery_id)
 }
 
@@ -139,8 +165,8 @@ where
     T: Serialize + Send + Sync + 'static,
 {
     let Ok(place) = Arc::clone(&shared.streams).try_acquire_owned() else {
-        let why = "too many event streams are open; close some and come again\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+        let why = "too many event streams are open; close some and come again";
+        return Refusal::unavailable(why).into_response();
     };
     let stop = shared.app.stop.clone().cancelled_owned();
     let events = BroadcastStream::new(feed.subscribe()).take_until(stop).map(move |item| {
