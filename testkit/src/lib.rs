@@ -4,6 +4,8 @@
 #[cfg(feature = "servers")]
 pub mod alertmanager;
 #[cfg(feature = "servers")]
+pub mod browser;
+#[cfg(feature = "servers")]
 pub mod connect;
 #[cfg(feature = "servers")]
 pub mod kafka;

@@ -1,7 +1,7 @@
 //! Where `cargo xtask setup` puts what the tests need beyond Rust, and what exactly it puts there.
 //! Looks only; never installs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -25,6 +25,22 @@ pub const PYTHON: Pinned = Pinned { directory: "python", list: include_str!("../
 
 /// A Python virtual environment with a mail server; a requirements file with hashes.
 pub const MAIL: Pinned = Pinned { directory: "mail", list: include_str!("../mail/requirements.txt") };
+
+/// What drives a browser from Node: Playwright without browsers of its own, axe; a lock file of npm with hashes.
+pub const BROWSER: Pinned =
+    Pinned { directory: "browser", list: include_str!("../browser/package-lock.json") };
+
+/// Debian's Chromium.
+///
+/// # Errors
+/// Names the command that installs it, when there is none.
+pub fn chromium() -> Result<PathBuf> {
+    let program = Path::new("/usr/bin/chromium");
+    if !program.exists() {
+        bail!("the tests need Chromium ({} was not found); run `cargo xtask setup`", program.display());
+    }
+    Ok(program.to_owned())
+}
 
 impl Pinned {
     /// Where it is, or will be.

@@ -1,7 +1,8 @@
 //! Installs what the tests need beyond Rust, at pinned versions, outside of `target/`: Java, Apache Kafka, Python
-//! clients and a mail server, rsyslog, Alertmanager, PostgreSQL and cargo-deny. It leaves alone what is there already,
-//! and downloads only by package managers.
+//! clients and a mail server, rsyslog, Alertmanager, PostgreSQL, a browser with what drives it, and cargo-deny. It leaves
+//! alone what is there already, and downloads only by package managers.
 
+mod browser;
 pub mod debian;
 mod jars;
 mod python;
@@ -30,6 +31,7 @@ pub fn run() -> Result<()> {
     rsyslog()?;
     postgres()?;
     alertmanager()?;
+    browser::install()?;
     cargo_deny()?;
     println!("setup: all there, below {}", tools::cache_dir()?.display());
     Ok(())

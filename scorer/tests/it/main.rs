@@ -4,6 +4,7 @@
 
 mod alerts;
 mod backtest;
+mod browser;
 mod clients;
 mod delivery;
 mod demo;

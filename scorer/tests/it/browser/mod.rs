@@ -1,0 +1,46 @@
+//! The pages as a person sees them: a real scorer, a real browser, a script for each thing that somebody does.
+
+use std::path::{Path, PathBuf};
+
+use testkit::browser::Browser;
+use testkit::process::Process;
+use testkit::workdir::Workdir;
+
+use crate::rig::{LIMIT, SCORER};
+
+/// Runs a script of this folder against the page at `base`.
+fn play(script: &str, base: &str, arguments: &[&str]) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/browser").join(script);
+    let all = [&[base], arguments].concat();
+    let printed = Browser::find().unwrap().run(&path, &all).unwrap_or_else(|error| panic!("{error:#}"));
+    print!("{printed}");
+}
+
+/// A running `scorer demo`.
+struct Demo {
+    _process: Process,
+    _folder: Workdir,
+    base: String,
+}
+
+impl Demo {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let folder = Workdir::create(name).unwrap();
+        let address = || format!("127.0.0.1:{}", testkit::free_port().unwrap());
+        let (http, grpc) = (address(), address());
+        let model = folder.path().join("none.model").display().to_string();
+        let mut all = vec!["demo", "--http-addr", &http, "--grpc-addr", &grpc, "--model-path", &model];
+        all.extend(arguments);
+        let log: PathBuf = folder.path().join("demo.log");
+        let mut process = Process::spawn(name, SCORER, &all, &log).unwrap();
+        let shown = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
+        process.wait_ready(LIMIT, || shown("Ctrl-C ends it.")).unwrap();
+        Self { _process: process, _folder: folder, base: format!("http://{http}") }
+    }
+}
+
+#[test]
+fn what_is_odd_in_the_demo_appears_without_a_reload() {
+    let demo = Demo::start("browser-first", &["--rate", "200", "--anomaly-ratio", "0.1"]);
+    play("first_alert.js", &demo.base, &[]);
+}
