@@ -1,5 +1,6 @@
 //! `scorer demo`: trains, simulates and scores in one process, without Kafka. It keeps nothing on disk.
 
+mod controls;
 mod show;
 mod stream;
 mod train;
@@ -20,6 +21,7 @@ use crate::config::{Flags, Input, Place, Settings, Subset};
 use crate::live::Loaded;
 use crate::run::{self, App, Signals};
 use crate::serve::{self, Servers};
+pub use controls::{Change, Controls, Standing};
 use show::Show;
 use stream::Stream;
 
@@ -102,6 +104,7 @@ async fn demonstrate(
 ) -> anyhow::Result<ExitCode> {
     let signals = Signals::listen()?;
     let (mut app, pipeline) = App::assemble(settings, Handle::current())?;
+    app.simulation = Some(stream.controls());
     let servers = start_servers(&app).await?;
     load_or_train(&mut app, seed).await?;
     say_where(&app, &servers);

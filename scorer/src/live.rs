@@ -40,6 +40,8 @@ pub struct Loaded {
     pub path: Option<PathBuf>,
     /// When it came into use.
     pub loaded_at: jiff::Timestamp,
+    /// When its file was written, as the file system says; when it came into use where there is no file.
+    pub trained_at: jiff::Timestamp,
 }
 
 impl Loaded {
@@ -65,6 +67,9 @@ impl Loaded {
         }
         let warning_score = model.threshold_for_budget(settings.alert_budget_per_day);
         let model = Arc::new(model);
+        let loaded_at = jiff::Timestamp::now();
+        let written = path.as_deref().and_then(|path| fs::metadata(path).ok()?.modified().ok());
+        let written = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
         Self {
             sessions: Sessions::of(&model, settings.contamination),
             model,
@@ -72,7 +77,8 @@ impl Loaded {
             threshold_source,
             warning_score,
             path,
-            loaded_at: jiff::Timestamp::now(),
+            loaded_at,
+            trained_at: written.unwrap_or(loaded_at),
         }
     }
 

@@ -3,6 +3,7 @@
 mod alert;
 mod anomaly;
 mod backtest;
+mod board;
 mod check;
 mod config;
 mod deliver;

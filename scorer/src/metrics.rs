@@ -105,6 +105,8 @@ pub struct Metrics {
     pub detected_services: Gauge,
     /// Records read but not committed, by partition.
     pub consumer_lag_lines: Family<PartitionLabel, Gauge>,
+    /// The sum of them, for the pages; no metric of its own.
+    pub lag_lines: Gauge,
     /// From a batch's arrival to its acknowledgement, in seconds.
     pub batch_duration_seconds: Histogram,
     /// Batches that are waiting or in work.
@@ -153,6 +155,7 @@ impl Default for Metrics {
             lines_not_detected: Family::default(),
             detected_services: Gauge::default(),
             consumer_lag_lines: Family::default(),
+            lag_lines: Gauge::default(),
             batch_duration_seconds,
             batches_in_flight: Gauge::default(),
             delivery_retries: Counter::default(),

@@ -7,6 +7,7 @@ use engine::detect::{Anomaly, Counters};
 
 use crate::alert;
 use crate::anomaly::ODD_LINE;
+use crate::board::Board;
 use crate::finding::FindingRecord;
 use crate::metrics::{AlertLabel, DetectorLabel, Metrics, ReasonLabel};
 use crate::sink::Outgoing;
@@ -19,14 +20,15 @@ pub type AlertFeed = crate::anomaly::Feed<notify::AlertRecord>;
 pub struct Teller {
     metrics: Metrics,
     alerts: AlertFeed,
+    board: Board,
     public_url: Option<String>,
     counted: Counters,
 }
 
 impl Teller {
-    /// Counts into `metrics`, shows on `alerts`; `public_url` is where people reach the pages.
-    pub fn new(metrics: Metrics, alerts: AlertFeed, public_url: Option<String>) -> Self {
-        Self { metrics, alerts, public_url, counted: Counters::default() }
+    /// Counts into `metrics`, shows on `alerts` and `board`; `public_url` is where people reach the pages.
+    pub fn new(metrics: Metrics, alerts: AlertFeed, board: Board, public_url: Option<String>) -> Self {
+        Self { metrics, alerts, board, public_url, counted: Counters::default() }
     }
 
     /// Makes records of everything in `news`, under the model of this digest, and empties it. Odd lines have their
@@ -70,7 +72,9 @@ impl Teller {
                 tracing::error!(%error, id = record.id, "a record of an alert could not be written as JSON");
             }
         }
-        self.alerts.publish(Arc::new(record));
+        let record = Arc::new(record);
+        self.board.alert(Arc::clone(&record));
+        self.alerts.publish(record);
     }
 
     /// Counts what the detectors of all streams did not use.

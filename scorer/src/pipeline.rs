@@ -22,6 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
+use crate::board::{Board, Tally};
 use crate::config::Settings;
 use crate::fault;
 use crate::kept::Kept;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub summary: Option<Summary>,
     /// What is learnt.
     pub keeper: Keeper,
+    /// What the pages show.
+    pub board: Board,
 }
 
 /// Starts the pipeline's threads.
@@ -92,9 +95,9 @@ pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline
     std::thread::Builder::new()
         .name("score".to_owned())
         .spawn(move || scoring.run(&runtime, batches, &scored))?;
-    let (metrics, stop) = (parts.metrics.clone(), give_up.clone());
+    let (metrics, board, stop) = (parts.metrics.clone(), parts.board.clone(), give_up.clone());
     std::thread::Builder::new().name("deliver".to_owned()).spawn(move || {
-        deliver(&to_deliver, delivery, &metrics, &stop);
+        deliver(&to_deliver, delivery, (&metrics, &board), &stop);
         // An error means that nobody waits any more.
         let _ = done.send(());
     })?;
@@ -132,7 +135,12 @@ struct Work {
     arrived: Option<Instant>,
 }
 
-fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, give_up: &CancellationToken) {
+fn deliver(
+    work: &Receiver<Work>,
+    mut delivery: Delivery,
+    (metrics, board): (&Metrics, &Board),
+    give_up: &CancellationToken,
+) {
     while let Ok(first) = work.recv() {
         let mut together = vec![first];
         together.extend(work.try_iter().take(DELIVER_TOGETHER - 1));
@@ -145,7 +153,9 @@ fn deliver(work: &Receiver<Work>, mut delivery: Delivery, metrics: &Metrics, giv
             if let Some(arrived) = work.arrived {
                 metrics.batches_in_flight.dec();
                 if delivered {
-                    metrics.batch_duration_seconds.observe(arrived.elapsed().as_secs_f64());
+                    let took = arrived.elapsed();
+                    metrics.batch_duration_seconds.observe(took.as_secs_f64());
+                    board.batch_took(took);
                 }
             }
             if delivered {
@@ -187,6 +197,7 @@ struct Scoring {
     kept: Option<Kept>,
     news: News,
     teller: Teller,
+    tally: Tally,
     ticked: Instant,
     /// Lines of Kafka go to the detectors by way of a topic.
     relays: bool,
@@ -214,8 +225,10 @@ impl Scoring {
             teller: Teller::new(
                 parts.metrics.clone(),
                 parts.alerts.clone(),
+                parts.board.clone(),
                 parts.settings.sinks.public_url.clone(),
             ),
+            tally: Tally::new(parts.board.clone()),
             ticked: Instant::now(),
             relays: parts.settings.learn.watch.is_some() && parts.settings.kafka.detect_topic.is_some(),
         }
@@ -284,12 +297,15 @@ impl Scoring {
             let Some(watch) = learned.watch() else { return false };
             watch.tick(Tick { now, caught_up }, &mut self.news);
             seen.add(watch);
+            self.tally.watched(watch);
+            self.tally.found_all(&self.news);
             let followed = !self.news.is_empty();
             self.kept.iter_mut().for_each(|kept| kept.found_all(&self.news));
             self.teller.tell(&mut self.news, loaded.model.digest(), &mut outgoing);
             followed
         });
         outgoing.extend(self.kept.as_mut().and_then(Kept::take));
+        self.tally.flush();
         self.teller.count(&seen);
         ack.map(|ack| Work { outgoing, outcome: Outcome::default(), ack, arrived: None })
     }
@@ -346,6 +362,7 @@ impl Scoring {
             self.events = events;
         }
         outgoing.extend(self.kept.as_mut().and_then(Kept::take));
+        self.tally.flush();
         self.parts.metrics.lines_scored.inc_by(outcome.scored);
         self.told.tell(&self.scratch, &self.parts.metrics);
         (outgoing, outcome)
@@ -366,6 +383,7 @@ impl Scoring {
         };
         let Judged { score, pattern, known_pattern } = judged;
         let is_odd = score.score > loaded.threshold.score;
+        self.tally.line(&event.service);
         if let Some(summary) = &self.parts.summary {
             summary.add(event);
         }
@@ -385,6 +403,7 @@ impl Scoring {
             let why = explanation.as_ref().filter(|_| relays);
             let why = why.map(|why| scan::reasons_in_words(&event.message, why, rows, false));
             if let Some(explanation) = explanation {
+                self.tally.odd(&event.service, score, loaded);
                 self.odd_line(at, event, score, explanation, loaded, out);
             }
             if relays {
@@ -408,6 +427,7 @@ impl Scoring {
         };
         watch.line(&seen, &mut explain, &mut news);
         if !news.is_empty() {
+            self.tally.found_all(&news);
             self.kept.iter_mut().for_each(|kept| kept.found_all(&news));
             self.teller.tell(&mut news, loaded.model.digest(), out);
         }
@@ -456,6 +476,7 @@ impl Scoring {
                 }
             };
             watch.line(&relayed.seen(&event), &mut explain, &mut self.news);
+            self.tally.found_all(&self.news);
             self.teller.tell(&mut self.news, loaded.model.digest(), out);
         }
         Ok(())

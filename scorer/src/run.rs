@@ -12,8 +12,10 @@ use tracing_subscriber::EnvFilter;
 
 use crate::EXIT_ERROR;
 use crate::anomaly::AnomalyFeed;
+use crate::board::Board;
 use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
 use crate::deliver::{self, Deliveries};
+use crate::demo::Controls;
 use crate::live::{LiveModel, ModelFile};
 use crate::metrics::{Health, Metrics, ModelLabel, ResultLabel};
 use crate::news::AlertFeed;
@@ -53,6 +55,10 @@ pub struct App {
     pub summary: Option<Summary>,
     /// What is learnt.
     pub keeper: Keeper,
+    /// What the pages show.
+    pub board: Board,
+    /// What changes the simulated stream, where there is one.
+    pub simulation: Option<Controls>,
     /// Where batches go in.
     pub intake: Intake,
     /// Cancelled when the process is to stop.
@@ -84,12 +90,14 @@ impl App {
             alerts: AlertFeed::default(),
             summary,
             keeper,
+            board: Board::default(),
         };
         if parts.settings.serve.grpc.is_some() {
             parts.keeper.open_pushed().map_err(anyhow::Error::msg)?;
         }
         let (intake, pipeline) = pipeline::start(&parts, runtime)?;
-        let pipeline::Parts { settings, model, metrics, health, feed, alerts, summary, keeper } = parts;
+        let pipeline::Parts { settings, model, metrics, health, feed, alerts, summary, keeper, board } =
+            parts;
         let app = Self {
             settings,
             model,
@@ -100,6 +108,8 @@ impl App {
             alerts,
             summary,
             keeper,
+            board,
+            simulation: None,
             intake,
             stop: CancellationToken::new(),
         };

@@ -202,6 +202,10 @@ pub struct Simulator {
     /// Arrival of the next request, microseconds.
     next_arrival: f64,
     generated: u64,
+    /// Services that write nothing.
+    off: Vec<&'static str>,
+    /// What bursts are drawn from, so that they change nothing of the stream beside them.
+    bursts: Xoshiro256PlusPlus,
 }
 
 impl Simulator {
@@ -217,6 +221,8 @@ impl Simulator {
             waiting: BinaryHeap::new(),
             next_arrival: params.start.as_micros() as f64,
             generated: 0,
+            off: Vec::new(),
+            bursts: Xoshiro256PlusPlus::seed_from_u64(params.seed ^ BURSTS),
         })
     }
 
@@ -233,6 +239,71 @@ impl Simulator {
         params.check()?;
         self.params = params;
         Ok(())
+    }
+
+    /// As [`Simulator::set_params`] at a time of the stream: what is left of the wait for the next request shrinks or
+    /// grows with the rate.
+    ///
+    /// # Errors
+    /// As [`Simulator::set_params`].
+    pub fn set_params_at(&mut self, params: Params, now: EventTime) -> Result<(), Vec<ParamError>> {
+        let before = self.params.rate;
+        self.set_params(params)?;
+        let now = now.as_micros() as f64;
+        if self.next_arrival > now {
+            self.next_arrival = now + (self.next_arrival - now) * before / params.rate;
+        }
+        Ok(())
+    }
+
+    /// Whether a service writes lines. One that is off goes on being drawn, so that nothing of the others' lines
+    /// changes; its own are left out from the next request on.
+    ///
+    /// # Errors
+    /// No service of [`services`] has this name.
+    pub fn set_service(&mut self, service: &str, on: bool) -> Result<(), ParamError> {
+        let known = known(service)?;
+        self.off.retain(|off| *off != known);
+        if !on {
+            self.off.push(known);
+        }
+        Ok(())
+    }
+
+    /// Whether a service writes lines.
+    pub fn is_on(&self, service: &str) -> bool {
+        !self.off.contains(&service)
+    }
+
+    /// `lines` of level ERROR of one service, all at the time `at`: what its operators know as its errors. They are
+    /// no part of the stream that [`Simulator::next_line`] gives, which stays as it would have been.
+    ///
+    /// # Errors
+    /// No service of [`services`] has this name.
+    pub fn burst(&mut self, service: &str, lines: usize, at: EventTime) -> Result<Vec<SimLine>, ParamError> {
+        let known = known(service)?;
+        let timestamp = EventTime::from_millis(at.as_micros().div_euclid(1_000));
+        let rng = &mut self.bursts;
+        let line = |_| {
+            let context = Context::new(rng);
+            if known == access::SERVICE {
+                return access_line(access::ordinary(&context.ip, true, rng), &context, timestamp, None);
+            }
+            let ms = latency_ms(rng, 40);
+            let errors = catalog::service(known).map_or(&[][..], |service| service.errors);
+            SimLine {
+                timestamp,
+                service: known,
+                level: Level::Error,
+                message: expand(pick(rng, errors), &context, ms, rng),
+                trace_id: context.trace_id,
+                duration_ms: Some(ms),
+                access: None,
+                fields: Vec::new(),
+                label: None,
+            }
+        };
+        Ok((0..lines).map(line).collect())
     }
 
     /// The next line; times never go back.
@@ -331,17 +402,7 @@ impl Simulator {
     }
 
     fn push_access(&mut self, access: Access, context: &Context, micros: i64, label: Option<&'static str>) {
-        self.push(SimLine {
-            timestamp: EventTime::from_micros(micros),
-            service: access::SERVICE,
-            level: access.level(),
-            message: access.message(),
-            trace_id: context.trace_id.clone(),
-            duration_ms: None,
-            access: Some(access),
-            fields: Vec::new(),
-            label,
-        });
+        self.push(access_line(access, context, EventTime::from_micros(micros), label));
     }
 
     fn push(&mut self, mut line: SimLine) {
@@ -349,7 +410,9 @@ impl Simulator {
         line.timestamp = EventTime::from_millis(millis);
         let key = (line.timestamp.as_micros(), self.generated);
         self.generated += 1;
-        self.waiting.push(Reverse(Waiting { key, line }));
+        if self.is_on(line.service) {
+            self.waiting.push(Reverse(Waiting { key, line }));
+        }
     }
 
     fn draw_flow(&mut self) -> &'static Flow {
@@ -369,6 +432,41 @@ impl Simulator {
         let hour = (micros / 3.6e9 - 3.0).rem_euclid(24.0);
         let wave = 1.0 - (hour - 12.0).abs() / 6.0;
         self.params.rate * (1.0 + self.params.daily_swing * wave)
+    }
+}
+
+/// Names of all services, in the order of the catalogue; the web server comes last.
+pub fn services() -> impl Iterator<Item = &'static str> {
+    catalog::SERVICES.iter().map(|service| service.name).chain([access::SERVICE])
+}
+
+/// Told apart from the stream's own seed.
+const BURSTS: u64 = 0x6275_7273_7400_0001;
+
+fn known(service: &str) -> Result<&'static str, ParamError> {
+    services().find(|name| *name == service).ok_or_else(|| ParamError {
+        name: "service",
+        value: service.to_owned(),
+        allowed: "one of the simulator's services",
+    })
+}
+
+fn access_line(
+    access: Access,
+    context: &Context,
+    timestamp: EventTime,
+    label: Option<&'static str>,
+) -> SimLine {
+    SimLine {
+        timestamp,
+        service: access::SERVICE,
+        level: access.level(),
+        message: access.message(),
+        trace_id: context.trace_id.clone(),
+        duration_ms: None,
+        access: Some(access),
+        fields: Vec::new(),
+        label,
     }
 }
 

@@ -163,3 +163,49 @@ fn parameters_out_of_range_are_refused_all_together() {
     assert_eq!(names, ["rate", "anomaly_ratio"]);
     assert_eq!(errors[1].to_string(), "anomaly_ratio = 1.5 is out of range: a share in [0, 1]");
 }
+
+#[test]
+fn a_service_that_is_off_is_silent_and_the_others_write_what_they_would_have() {
+    let params = Params { rate: 200.0, ..Params::default() };
+    let whole: Vec<SimLine> = lines(params, 5_000);
+    let mut simulator = Simulator::new(params).unwrap();
+    simulator.set_service("billing_api", false).unwrap();
+    assert!(!simulator.is_on("billing_api") && simulator.is_on("web"));
+    let others: Vec<SimLine> = whole.into_iter().filter(|line| line.service != "billing_api").collect();
+    let without: Vec<SimLine> = simulator.by_ref().take(others.len()).collect();
+    assert_eq!(without, others);
+    simulator.set_service("billing_api", true).unwrap();
+    assert!(simulator.by_ref().take(5_000).any(|line| line.service == "billing_api"));
+    let error = simulator.set_service("nobody", false).unwrap_err();
+    assert_eq!((error.name, error.value.as_str()), ("service", "nobody"));
+}
+
+#[test]
+fn a_burst_is_errors_of_one_service_at_one_time_and_leaves_the_stream_as_it_was() {
+    let params = Params { rate: 200.0, ..Params::default() };
+    let mut simulator = Simulator::new(params).unwrap();
+    let at = EventTime::from_millis(1_700_000_000_123);
+    for service in services() {
+        let burst = simulator.burst(service, 6, at).unwrap();
+        assert_eq!(burst.len(), 6);
+        for line in burst {
+            assert_eq!((line.service, line.level, line.timestamp), (service, Level::Error, at), "{line:?}");
+            assert!(!line.message.contains('{') && line.label.is_none(), "{line:?}");
+        }
+    }
+    assert!(simulator.burst("nobody", 6, at).is_err());
+    assert_eq!(simulator.take(500).collect::<Vec<_>>(), lines(params, 500));
+}
+
+#[test]
+fn a_greater_rate_is_not_waited_for() {
+    let slow = Params { rate: 0.001, ..Params::default() };
+    let mut simulator = Simulator::new(slow).unwrap();
+    let last = simulator.by_ref().take(40).last().unwrap().timestamp;
+    simulator.set_params_at(Params { rate: 1_000.0, ..slow }, last).unwrap();
+    let soon = simulator.by_ref().take(200).last().unwrap().timestamp;
+    let waited = soon.as_micros() - last.as_micros();
+    assert!(waited < 60_000_000, "{waited} us");
+    let bad = simulator.set_params_at(Params { rate: f64::NAN, ..slow }, soon).unwrap_err();
+    assert_eq!(bad[0].name, "rate");
+}

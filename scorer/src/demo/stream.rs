@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use engine::event::EventTime;
 use simulator::{Params, SimLine, Simulator};
 
+use super::controls::Controls;
 use crate::record::{Batch, Body, Origin, Record};
 use crate::run::App;
 use crate::source::{self, Running};
@@ -17,6 +18,10 @@ const LOOK: Duration = Duration::from_millis(20);
 
 /// Most lines of one batch.
 const BATCH: usize = 1_000;
+
+/// A stream that is further behind than this, in microseconds, goes on from now: what it should have said meanwhile
+/// is never said.
+const MOST_BEHIND: i64 = 2_000_000;
 
 /// Name of the stream in records.
 const NAME: &str = "simulator";
@@ -55,6 +60,9 @@ pub struct Stream {
     next: Option<SimLine>,
     line: u64,
     watched: Watched,
+    controls: Controls,
+    /// From the simulated clock to ours, in microseconds.
+    offset: i64,
 }
 
 /// A simulator for these parameters.
@@ -80,7 +88,20 @@ impl Stream {
     /// # Errors
     /// Names every parameter that is out of range.
     pub fn new(params: &Params, seconds: Option<u64>) -> anyhow::Result<Self> {
-        Ok(Self { simulator: simulator(*params)?, seconds, next: None, line: 0, watched: Watched::default() })
+        Ok(Self {
+            simulator: simulator(*params)?,
+            seconds,
+            next: None,
+            line: 0,
+            watched: Watched::default(),
+            controls: Controls::new(*params),
+            offset: 0,
+        })
+    }
+
+    /// What changes it while it runs.
+    pub fn controls(&self) -> Controls {
+        self.controls.clone()
     }
 
     /// The truth of this stream.
@@ -103,11 +124,11 @@ impl Stream {
         // Each batch's acknowledgement holds a sender: the receiver ends when all are called or dropped.
         let (open, all_done) = mpsc::channel::<()>();
         // The simulated clock starts where training ended, not where the process did.
-        let offset = now().as_micros() - self.simulator.params().start.as_micros();
+        self.offset = now().as_micros() - self.simulator.params().start.as_micros();
         let stream = state::Stream::input(NAME);
         app.keeper.open_unplaced(&stream)?;
         while !app.stop.is_cancelled() && end.is_none_or(|end| Instant::now() < end) {
-            let records = self.due(offset);
+            let records = self.due(now());
             if records.is_empty() {
                 std::thread::sleep(LOOK);
                 continue;
@@ -125,31 +146,47 @@ impl Stream {
         Ok(())
     }
 
-    /// The lines whose time has come.
-    fn due(&mut self, offset: i64) -> Vec<Record> {
-        let now = now();
-        let mut records = Vec::new();
+    /// The lines whose time has come, those that were asked for first.
+    fn due(&mut self, now: EventTime) -> Vec<Record> {
+        let asked = self.controls.apply(&mut self.simulator, plus(now, -self.offset));
+        let mut records: Vec<Record> = asked.into_iter().map(|line| self.record(line, now)).collect();
         while records.len() < BATCH {
-            let mut line = self.next.take().unwrap_or_else(|| self.simulator.next_line());
-            let due = EventTime::from_micros(line.timestamp.as_micros().saturating_add(offset));
+            let line = self.next.take().unwrap_or_else(|| self.simulator.next_line());
+            let mut due = plus(line.timestamp, self.offset);
+            let behind = now.as_micros() - due.as_micros();
+            if behind > MOST_BEHIND {
+                self.offset += behind;
+                due = now;
+            }
             if due > now {
                 self.next = Some(line);
                 break;
             }
-            self.line += 1;
-            if line.label.is_some() {
-                self.watched.note(self.line);
+            // One that was switched off after the line was made.
+            if self.simulator.is_on(line.service) {
+                records.push(self.record(line, due));
             }
-            line.timestamp = due;
-            records.push(Record {
-                origin: Origin::File { identity: NAME.into(), path: NAME.into(), offset: self.line },
-                transport_time: due,
-                service: None,
-                body: Body::Raw(line.json().into()),
-            });
         }
         records
     }
+
+    fn record(&mut self, mut line: SimLine, due: EventTime) -> Record {
+        self.line += 1;
+        if line.label.is_some() {
+            self.watched.note(self.line);
+        }
+        line.timestamp = due;
+        Record {
+            origin: Origin::File { identity: NAME.into(), path: NAME.into(), offset: self.line },
+            transport_time: due,
+            service: None,
+            body: Body::Raw(line.json().into()),
+        }
+    }
+}
+
+fn plus(time: EventTime, micros: i64) -> EventTime {
+    EventTime::from_micros(time.as_micros().saturating_add(micros))
 }
 
 fn now() -> EventTime {

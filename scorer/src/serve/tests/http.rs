@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use super::Running;
 use crate::anomaly::{AnomalyRecord, ODD_LINE, SCHEMA, SourceField};
 
-async fn open(running: &Running, path: &str, headers: &str) -> TcpStream {
+pub(super) async fn open(running: &Running, path: &str, headers: &str) -> TcpStream {
     let mut stream = TcpStream::connect(running.http).await.unwrap();
     let host = if headers.contains("Host:") { String::new() } else { format!("Host: {}\r\n", running.http) };
     let request = format!("GET {path} HTTP/1.1\r\n{host}{headers}Connection: close\r\n\r\n");
@@ -17,14 +17,14 @@ async fn open(running: &Running, path: &str, headers: &str) -> TcpStream {
 }
 
 /// Status and everything after it.
-async fn get(running: &Running, path: &str, headers: &str) -> (u16, String) {
+pub(super) async fn get(running: &Running, path: &str, headers: &str) -> (u16, String) {
     let mut answer = String::new();
     open(running, path, headers).await.read_to_string(&mut answer).await.unwrap();
     let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
     (status, answer)
 }
 
-fn json(answer: &str) -> serde_json::Value {
+pub(super) fn json(answer: &str) -> serde_json::Value {
     serde_json::from_str(answer.split_once("\r\n\r\n").unwrap().1).unwrap()
 }
 

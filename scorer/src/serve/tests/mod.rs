@@ -1,5 +1,6 @@
 //! The servers as peers meet them: real connections on free ports, the pipeline's end in the test's hand.
 
+mod api;
 mod grpc;
 mod http;
 mod otlp;
@@ -114,8 +115,22 @@ impl Running {
     }
 
     async fn start_without_model(environment: &[(&str, &str)]) -> Self {
-        let addresses = [("HTTP_ADDR", "127.0.0.1:0"), ("GRPC_ADDR", "127.0.0.1:0")];
-        Self::start_app(settings(&[&addresses, environment].concat()), false).await.unwrap()
+        Self::start_app(Self::settings(environment), false).await.unwrap()
+    }
+
+    /// Free ports and no store, unless `environment` says so.
+    fn settings(environment: &[(&str, &str)]) -> Settings {
+        let own = [("HTTP_ADDR", "127.0.0.1:0"), ("GRPC_ADDR", "127.0.0.1:0"), ("STORE_PATH", "")];
+        let own = own.into_iter().filter(|(name, _)| environment.iter().all(|(given, _)| given != name));
+        settings(&own.chain(environment.iter().copied()).collect::<Vec<_>>())
+    }
+
+    /// As [`Running::start`], with what `change` puts into the rooms.
+    async fn start_changed(environment: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
+        let running = Self::start_changed_app(Self::settings(environment), false, change).await.unwrap();
+        let model = engine::artifact::from_bytes(&model_bytes(1)).unwrap();
+        running.app.model.set(Loaded::new(model, &running.app.settings.model, None));
+        running
     }
 
     /// With the model in a file that can be replaced.
@@ -128,12 +143,20 @@ impl Running {
     }
 
     async fn start_app(settings: Settings, from_file: bool) -> anyhow::Result<Self> {
+        Self::start_changed_app(settings, from_file, |_| ()).await
+    }
+
+    async fn start_changed_app(
+        settings: Settings,
+        from_file: bool,
+        change: impl FnOnce(&mut App),
+    ) -> anyhow::Result<Self> {
         let model = LiveModel::default();
         let file = || Arc::new(ModelFile::new(model.clone(), settings.model.clone(), Box::new(|_| ())));
         let model_file = from_file.then(file);
         let (intake, batches) = mpsc::channel(1);
         let summary = crate::summary::Summary::of(&settings);
-        let app = App {
+        let mut app = App {
             settings: Arc::new(settings),
             model,
             model_file,
@@ -143,9 +166,12 @@ impl Running {
             alerts: crate::news::AlertFeed::default(),
             summary,
             keeper: crate::state::Keeper::default(),
+            board: crate::board::Board::default(),
+            simulation: None,
             intake,
             stop: CancellationToken::new(),
         };
+        change(&mut app);
         let servers = super::start(&app).await?;
         let none = std::net::SocketAddr::from(([0, 0, 0, 0], 0));
         let (http, grpc) = (servers.http.unwrap_or(none), servers.grpc.unwrap_or(none));

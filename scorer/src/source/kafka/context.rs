@@ -333,6 +333,7 @@ impl ClientContext for GroupContext {
                 self.keeper.caught_up(&stream_of(&key), caught_up);
             }
         }
+        self.metrics.lag_lines.set(total);
         self.watch.lag(total);
     }
 }

@@ -1,0 +1,172 @@
+//! What the scoring thread counts for the board: by itself while a batch lasts, added to the board when it ends, so
+//! that an ordinary line takes no lock.
+
+use engine::alert::{News, Watch};
+use engine::detect::{OTHER, Severity};
+use engine::model::Score;
+use foldhash::fast::RandomState as Foldhash;
+use hashbrown::HashMap;
+
+use super::{Board, MOST_WARMING, Total, now};
+use crate::live::Loaded;
+
+/// Services that are told apart within a batch.
+const MOST_SERVICES: usize = 256;
+/// Places for the services that came last.
+const MEMO: usize = 256;
+
+/// Counts on their way to the board.
+#[derive(Debug)]
+pub struct Tally {
+    board: Board,
+    counts: Vec<(String, Total)>,
+    places: HashMap<String, usize, Foldhash>,
+    /// Where the last service of this length and these letters is in `counts`.
+    memo: [u16; MEMO],
+    /// Places in `counts` that hold something.
+    touched: Vec<usize>,
+}
+
+impl Tally {
+    /// For this board.
+    pub fn new(board: Board) -> Self {
+        let mut tally = Self {
+            board,
+            counts: Vec::new(),
+            places: HashMap::default(),
+            memo: [0; MEMO],
+            touched: Vec::new(),
+        };
+        tally.forget();
+        tally
+    }
+
+    /// A line of this service was scored.
+    pub fn line(&mut self, service: &str) {
+        let place = self.place(service);
+        self.at(place).lines += 1;
+    }
+
+    /// Something was found of this service.
+    pub fn found(&mut self, service: &str, severity: Severity) {
+        let place = self.place(service);
+        self.at(place).found[severity as usize] += 1;
+    }
+
+    /// A line of this service is odd, where no detector looks.
+    pub fn odd(&mut self, service: &str, score: Score, loaded: &Loaded) {
+        let is_warning = loaded.warning_score.is_some_and(|least| score.score > least);
+        self.found(service, if is_warning { Severity::Warning } else { Severity::Info });
+    }
+
+    /// As [`Tally::found`] for all anomalies in `news`.
+    pub fn found_all(&mut self, news: &News) {
+        for anomaly in &news.anomalies {
+            self.found(&anomaly.service, anomaly.severity);
+        }
+    }
+
+    /// What the detectors of a stream still wait for; looked up every few seconds.
+    pub fn watched(&self, watch: &Watch) {
+        if self.board.wants_warming() {
+            self.board.set_warming(watch.detectors().warming(MOST_WARMING));
+        }
+    }
+
+    /// A batch or a tick is over.
+    pub fn flush(&mut self) {
+        if self.touched.is_empty() {
+            return;
+        }
+        let now = now();
+        let mut lanes = self.board.lanes();
+        for place in self.touched.drain(..) {
+            let (service, total) = &mut self.counts[place];
+            lanes.add(service, now, now, &std::mem::take(total));
+        }
+        drop(lanes);
+        if self.counts.len() >= MOST_SERVICES {
+            self.forget();
+        }
+    }
+
+    fn at(&mut self, place: usize) -> &mut Total {
+        let total = &mut self.counts[place].1;
+        if *total == Total::default() {
+            self.touched.push(place);
+        }
+        total
+    }
+
+    fn place(&mut self, service: &str) -> usize {
+        let slot = match service.as_bytes() {
+            [] => 0,
+            [first, .., last] => {
+                usize::from(first.wrapping_mul(31) ^ last.wrapping_mul(7)) ^ service.len() & 0xff
+            }
+            [only] => usize::from(*only),
+        };
+        let remembered = usize::from(self.memo[slot % MEMO]);
+        if self.counts[remembered].0 == service {
+            return remembered;
+        }
+        let place = self.places.get(service).copied().unwrap_or_else(|| self.begin(service));
+        self.memo[slot % MEMO] = place as u16;
+        place
+    }
+
+    fn begin(&mut self, service: &str) -> usize {
+        if self.counts.len() >= MOST_SERVICES {
+            return 0;
+        }
+        self.counts.push((service.to_owned(), Total::default()));
+        self.places.insert(service.to_owned(), self.counts.len() - 1);
+        self.counts.len() - 1
+    }
+
+    /// Begins anew with services: which of them speak changes.
+    fn forget(&mut self) {
+        self.counts = vec![(OTHER.to_owned(), Total::default())];
+        self.places = HashMap::from_iter([(OTHER.to_owned(), 0)]);
+        self.memo = [0; MEMO];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_and_finding_reaches_the_board_once() {
+        let board = Board::default();
+        let mut tally = Tally::new(board.clone());
+        for round in 0..3 {
+            for service in ["billing", "bowling", "", "x", "billing"] {
+                tally.line(service);
+            }
+            tally.found("billing", Severity::Warning);
+            if round > 0 {
+                tally.flush();
+            }
+        }
+        tally.flush();
+        let overview = board.lanes().overview(now(), 60);
+        let told: Vec<(&str, u64, u64)> = overview
+            .services
+            .iter()
+            .map(|lane| (lane.service.as_str(), lane.total.lines, lane.total.anomalies()))
+            .collect();
+        assert_eq!(told, [("billing", 6, 3), ("", 3, 0), ("bowling", 3, 0), ("x", 3, 0)]);
+    }
+
+    #[test]
+    fn services_without_a_place_are_counted_together_and_get_one_in_the_next_batch() {
+        let board = Board::default();
+        let mut tally = Tally::new(board.clone());
+        (0..MOST_SERVICES + 9).for_each(|number| tally.line(&format!("{number}")));
+        tally.flush();
+        let total: u64 = board.lanes().overview(now(), 60).over_time.iter().map(|total| total.lines).sum();
+        assert_eq!(total, MOST_SERVICES as u64 + 9);
+        assert_eq!(tally.counts.len(), 1);
+    }
+}

@@ -1,0 +1,98 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use engine::detect::Severity;
+use serde_json::json;
+
+use super::*;
+use crate::board::{Board, Tally};
+
+/// A record of an alert of this severity.
+pub(super) fn alert(number: u32, revision: u32, severity: &str, status: &str) -> Arc<notify::AlertRecord> {
+    let time = format!("2026-01-02T03:{:02}:{:02}.000000Z", number / 60, number % 60);
+    Arc::new(
+        serde_json::from_value(json!({
+            "schema": 1, "id": format!("{number:032x}"), "revision": revision, "cause": "opened",
+            "status": status, "severity": severity, "service": "billing", "detector": "error_burst",
+            "message": format!("alert {number}"), "first_seen": time, "last_seen": time, "resolved_at": null,
+            "count": 1, "score": 0.5, "reasons": [], "parts": [], "evidence": [], "source": null,
+            "model": "d", "link": null, "notify": ["slack"], "held_back": false,
+        }))
+        .unwrap(),
+    )
+}
+
+fn fill(board: &Board) {
+    let mut tally = Tally::new(board.clone());
+    for _ in 0..7 {
+        tally.line("billing");
+    }
+    tally.line("<script>");
+    tally.found("billing", Severity::Info);
+    tally.found("billing", Severity::Critical);
+    tally.flush();
+}
+
+#[tokio::test]
+async fn the_overview_says_by_service_and_step_what_came_and_what_was_found() {
+    let running = Running::start(&[]).await;
+    fill(&running.app.board);
+    running.app.board.alert(alert(1, 1, "warning", "firing"));
+    running.app.board.alert(alert(2, 1, "critical", "firing"));
+    let (status, overview) = ask(&running, "/api/v1/overview").await;
+    assert_eq!((status, &overview["step_seconds"]), (200, &json!(60)));
+    let services = overview["services"].as_array().unwrap();
+    let billing = &services[0];
+    assert_eq!(
+        (&billing["service"], &billing["lines"], &billing["anomalies"], &billing["worst"]),
+        (&json!("billing"), &json!(7), &json!(2), &json!("critical"))
+    );
+    assert_eq!(services[1]["service"], "<script>");
+    let cells = billing["cells"].as_array().unwrap();
+    let steps = overview["over_time"].as_array().unwrap();
+    assert_eq!((cells.len(), steps.len()), (60, 60));
+    let lines = |of: &[Value]| of.iter().map(|one| one["lines"].as_u64().unwrap()).sum::<u64>();
+    assert_eq!((lines(cells), lines(steps)), (7, 8));
+    assert_eq!(overview["severity"], json!({"info": 1, "warning": 0, "error": 0, "critical": 1}));
+    assert_eq!(overview["top_services"], json!([{"service": "billing", "anomalies": 2}]));
+    let critical: Vec<&Value> =
+        overview["critical"].as_array().unwrap().iter().map(|it| &it["message"]).collect();
+    assert_eq!(critical, ["alert 2"]);
+    assert!(overview["from"].as_str() < overview["until"].as_str());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn minutes_out_of_range_and_unknown_names_are_refused_by_name() {
+    let running = Running::start(&[]).await;
+    for minutes in ["0", "1441", "x", "-1", "1e3", "%00", ""] {
+        let answer = ask(&running, &format!("/api/v1/overview?minutes={minutes}")).await;
+        assert!(error(&answer, 400).contains("from 1 to 1440"), "{answer:?}");
+    }
+    let answer = ask(&running, "/api/v1/overview?minute=5").await;
+    assert!(error(&answer, 400).contains("minute"), "{answer:?}");
+    assert_eq!(ask(&running, "/api/v1/overview?minutes=1440").await.0, 200);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_status_holds_what_the_system_panel_shows() {
+    let running = Running::start(&[]).await;
+    running.app.board.batch_took(Duration::from_millis(250));
+    running.app.board.alert(alert(1, 1, "error", "firing"));
+    running.app.board.alert(alert(2, 1, "error", "resolved"));
+    running.app.metrics.score_table_hits.inc_by(3);
+    running.app.metrics.score_table_misses.inc();
+    running.app.metrics.lag_lines.set(12);
+    let (_, status) = ask(&running, "/api/v1/status").await;
+    assert_eq!(status["batch_seconds"], json!({"p50": 0.25, "p99": 0.25}));
+    assert_eq!(status["alerts_firing"], 1);
+    assert_eq!(status["table_hit_rate"], 0.75);
+    assert_eq!(status["lag_lines"], 12);
+    assert_eq!(status["lines_per_second"], 0.0);
+    assert_eq!((&status["simulator"], &status["store"]), (&json!(false), &json!(false)));
+    assert_eq!(status["warming_up"], json!([]));
+    assert!(status["model"]["age_seconds"].as_i64().unwrap() >= 0);
+    assert_eq!(status["model"]["trained_at"], status["model"]["loaded_at"], "a model without a file");
+    running.stop().await;
+}
