@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use engine::detect::Source;
+use engine::detect::{Severity, Source};
 use engine::event::{Level, LogEvent};
 use engine::id::FindingId;
 use engine::model::{Explanation, Reason, Score};
@@ -71,8 +71,13 @@ const NAME_BYTES: usize = 1_024;
 /// Most reasons in a record.
 const REASONS: usize = 8;
 
-fn severity(score: Score, loaded: &Loaded) -> &'static str {
-    if loaded.warning_score.is_some_and(|least| score.score > least) { "warning" } else { "info" }
+/// How grave an odd line of this score is.
+pub fn severity(score: Score, loaded: &Loaded) -> Severity {
+    if loaded.warning_score.is_some_and(|least| score.score > least) {
+        Severity::Warning
+    } else {
+        Severity::Info
+    }
 }
 
 impl AnomalyRecord {
@@ -95,7 +100,7 @@ impl AnomalyRecord {
             detector: ODD_LINE,
             service: short(&event.service),
             level: event.level.map(Level::as_str),
-            severity: severity(score, loaded),
+            severity: severity(score, loaded).as_str(),
             timestamp: event.timestamp.to_string(),
             score: score.score,
             percentile: score.percentile,

@@ -1,10 +1,12 @@
-//! Which log lines the store keeps: all, or those of a service around an anomaly of it. For the latter a few lines of
-//! each service wait in a ring, bounded; what leaves it unneeded is forgotten. Decides nothing about a line.
+//! Which log lines the store keeps: all, or those that are an anomaly and those of the same service around a graver
+//! one. For the latter a few lines of each service wait in a ring, bounded; what leaves it unneeded is forgotten.
+//! Decides nothing about a line.
 
 #[cfg(test)]
 mod tests;
 
 use engine::alert::News;
+use engine::detect::Severity;
 use engine::event::{EventTime, Level, LogEvent, TimeSource};
 use engine::id::FindingId;
 use foldhash::fast::RandomState as Foldhash;
@@ -13,7 +15,7 @@ use hashbrown::hash_map::EntryRef;
 use prometheus_client::metrics::counter::Counter;
 use store::LogRow;
 
-use crate::config::{KeptLogs, Settings};
+use crate::config::{ContextLines, KeptLogs, Settings};
 use crate::metrics::Metrics;
 use crate::record::{Borrowed, Origin};
 use crate::sink::{Outgoing, cut};
@@ -33,7 +35,7 @@ const RING_BYTES: usize = 1_024;
 
 /// The lines that are kept of what is scored.
 pub struct Kept {
-    /// Lines before and after an anomaly; `None` for all lines.
+    /// What is kept around an anomaly; `None` for all lines.
     context: Option<Context>,
     message_bytes: usize,
     rows: Vec<LogRow>,
@@ -45,7 +47,7 @@ impl Kept {
         let context = match settings.store.as_ref()?.logs {
             KeptLogs::None => return None,
             KeptLogs::All => None,
-            KeptLogs::Context(lines) => Some(Context::new(lines, metrics.store.context_forgotten.clone())),
+            KeptLogs::Context(around) => Some(Context::new(around, metrics.store.context_forgotten.clone())),
         };
         Some(Self { context, message_bytes: settings.output.message_bytes, rows: Vec::new() })
     }
@@ -63,17 +65,18 @@ impl Kept {
         }
     }
 
-    /// Something was found of this service: its last lines are kept, and those that follow.
-    pub fn found(&mut self, service: &str) {
+    /// Something was found of this service: its newest line is kept, and with what is grave enough those before it
+    /// and those that follow.
+    pub fn found(&mut self, service: &str, severity: Severity) {
         if let Some(context) = &mut self.context {
-            context.found(service, &mut self.rows);
+            context.found(service, severity, &mut self.rows);
         }
     }
 
     /// As [`Kept::found`] for all anomalies in `news`.
     pub fn found_all(&mut self, news: &News) {
         for anomaly in &news.anomalies {
-            self.found(&anomaly.service);
+            self.found(&anomaly.service, anomaly.severity);
         }
     }
 
@@ -86,8 +89,7 @@ impl Kept {
 /// Services in two generations: one that is seen comes to the young one, and when that is full the old one is
 /// forgotten.
 struct Context {
-    /// Lines before and after.
-    lines: usize,
+    around: ContextLines,
     young: HashMap<String, Ring, Foldhash>,
     old: HashMap<String, Ring, Foldhash>,
     /// Of names and messages in the young one.
@@ -98,9 +100,9 @@ struct Context {
 }
 
 impl Context {
-    fn new(lines: usize, forgotten: Counter) -> Self {
+    fn new(around: ContextLines, forgotten: Counter) -> Self {
         Self {
-            lines,
+            around,
             young: HashMap::default(),
             old: HashMap::default(),
             bytes: 0,
@@ -130,7 +132,7 @@ impl Context {
             }
         };
         let before = ring.bytes;
-        let line = ring.next(self.lines + 1);
+        let line = ring.next(self.around.lines + 1);
         let room = line.message.capacity();
         line.put(record, index, event, message, score);
         let grown = line.message.capacity().saturating_sub(room);
@@ -145,15 +147,18 @@ impl Context {
         }
     }
 
-    fn found(&mut self, service: &str, rows: &mut Vec<LogRow>) {
+    fn found(&mut self, service: &str, severity: Severity, rows: &mut Vec<LogRow>) {
         let ring = match self.young.get_mut(service) {
             Some(ring) => Some(ring),
             None => self.old.get_mut(service),
         };
-        if let Some(ring) = ring {
-            ring.flush(service, rows);
-            ring.after = self.lines;
+        let Some(ring) = ring else { return };
+        if severity < self.around.severity {
+            ring.flush_newest(service, rows);
+            return;
         }
+        ring.flush(service, rows);
+        ring.after = self.around.lines;
     }
 
     fn age(&mut self) {
@@ -186,6 +191,15 @@ impl Ring {
         let place = self.oldest;
         self.oldest = (self.oldest + 1) % most;
         &mut self.lines[place]
+    }
+
+    /// Gives the newest line, where it waits.
+    fn flush_newest(&mut self, service: &str, rows: &mut Vec<LogRow>) {
+        let newest = self.oldest.checked_sub(1).unwrap_or(self.lines.len().saturating_sub(1));
+        if let Some(line) = self.lines.get_mut(newest).filter(|line| line.waits) {
+            line.waits = false;
+            rows.push(line.row(service));
+        }
     }
 
     /// Gives the lines that wait, oldest first; each leaves once.

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::anomaly::{AnomalyFeed, AnomalyRecord, ODD_LINE};
+use crate::anomaly::{self, AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::board::{Board, Tally};
 use crate::config::Settings;
 use crate::fault;
@@ -390,7 +390,7 @@ impl Scoring {
         if let Some(kept) = &mut self.kept {
             kept.line(at.record, at.index, event, score.score);
             if is_odd {
-                kept.found(&event.service);
+                kept.found(&event.service, anomaly::severity(score, loaded));
             }
         }
         let mut explanation = is_odd.then(|| match &learned {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use engine::decode::DecodeSettings;
 use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
+use engine::detect::Severity;
 use engine::model::Contamination;
 use engine::redact::Redactor;
 pub use notify::settings::{Secret, SinkSettings, SinksSettings};
@@ -189,12 +190,21 @@ pub struct OutputSettings {
 /// Which log lines are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeptLogs {
-    /// Those of a service that are so near to an anomaly of it, before and after.
-    Context(usize),
+    /// Those that are an anomaly, and those around the graver ones.
+    Context(ContextLines),
     /// All.
     All,
     /// None.
     None,
+}
+
+/// What is kept around an anomaly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContextLines {
+    /// Lines of its service before and after it.
+    pub lines: usize,
+    /// The least severity of an anomaly that is kept with them; others are kept alone.
+    pub severity: Severity,
 }
 
 /// What is kept, and where.

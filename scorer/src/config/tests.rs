@@ -146,7 +146,7 @@ fn sinks_are_read_with_their_routes() {
     .unwrap();
     let names: Vec<&str> = settings.sinks.all.iter().map(|sink| sink.audience.name.as_str()).collect();
     assert_eq!(names, ["webhook"]);
-    assert_eq!(settings.sinks.all[0].audience.least_severity, notify::Severity::Error);
+    assert_eq!(settings.sinks.all[0].audience.least_severity, Severity::Error);
     assert_eq!(settings.sinks.public_url.as_deref(), Some("https://isolog.example"));
     assert_eq!(settings.outbox_topic(), Some("anomaly_alerts"));
     assert_eq!(load(&["--input", "stdin"], &[]).unwrap().outbox_topic(), None);

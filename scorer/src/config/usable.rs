@@ -9,6 +9,7 @@ use std::time::Duration;
 use engine::decode::family::Families;
 use engine::decode::multiline::JoinSettings;
 use engine::decode::{DecodeSettings, Decoder, FieldNames, UserPattern};
+use engine::detect::Severity;
 use engine::event::Limits;
 use engine::model::{Contamination, OnlineSettings};
 use engine::redact::{Pattern, Redactor};
@@ -18,9 +19,9 @@ mod detectors;
 
 use super::written::{Value, Written};
 use super::{
-    BatchSettings, FileSettings, Input, KafkaSettings, KeptLogs, LogFormat, LogSettings, Mistake,
-    ModelSettings, OutputSettings, Place, Secret, ServeSettings, Settings, SinksSettings, Start, StoreUse,
-    TlsFiles, table,
+    BatchSettings, ContextLines, FileSettings, Input, KafkaSettings, KeptLogs, LogFormat, LogSettings,
+    Mistake, ModelSettings, OutputSettings, Place, Secret, ServeSettings, Settings, SinksSettings, Start,
+    StoreUse, TlsFiles, table,
 };
 use crate::state::LearnSettings;
 
@@ -427,7 +428,11 @@ impl Reader<'_> {
             }
             place = Some(postgres);
         }
-        let context = self.number("STORE_CONTEXT_LINES", 0..=100)?;
+        let severities = Severity::ALL.map(|severity| (severity.as_str(), severity));
+        let context = ContextLines {
+            lines: self.number("STORE_CONTEXT_LINES", 0..=100)?,
+            severity: self.choice("STORE_CONTEXT_SEVERITY", &severities)?,
+        };
         let choices =
             [("context", KeptLogs::Context(context)), ("all", KeptLogs::All), ("none", KeptLogs::None)];
         let logs = self.choice("STORE_LOGS", &choices)?;

@@ -5,8 +5,14 @@ use bytes::Bytes;
 use super::*;
 use crate::record::{Body, KafkaStream, Record, Records};
 
+/// So many lines around each anomaly.
+const fn around(lines: usize) -> ContextLines {
+    ContextLines { lines, severity: Severity::Info }
+}
+
 fn kept(lines: usize) -> Kept {
-    Kept { context: Some(Context::new(lines, Counter::default())), message_bytes: 100, rows: Vec::new() }
+    let context = Some(Context::new(around(lines), Counter::default()));
+    Kept { context, message_bytes: 100, rows: Vec::new() }
 }
 
 fn event(service: &str, message: &str) -> LogEvent {
@@ -25,12 +31,18 @@ fn records(count: i64) -> Records {
 
 /// Gives lines 0 to `count`, of a service and another one in turns; `odd` are anomalies.
 fn messages(kept: &mut Kept, count: i64, odd: &[i64]) -> Vec<String> {
+    let odd: Vec<_> = odd.iter().map(|number| (*number, Severity::Info)).collect();
+    messages_of(kept, count, &odd)
+}
+
+/// As [`messages`], for anomalies of these severities.
+fn messages_of(kept: &mut Kept, count: i64, odd: &[(i64, Severity)]) -> Vec<String> {
     let records = records(count);
     for (number, record) in records.iter().enumerate() {
         let service = if number % 2 == 0 { "even" } else { "odd" };
         kept.line(record, 0, &event(service, &number.to_string()), 0.5);
-        if odd.contains(&(number as i64)) {
-            kept.found(service);
+        for (_, severity) in odd.iter().filter(|(line, _)| *line == number as i64) {
+            kept.found(service, *severity);
         }
     }
     let Some(outgoing) = kept.take() else { return Vec::new() };
@@ -49,6 +61,20 @@ fn lines_before_and_after_an_anomaly_of_the_same_service_are_kept() {
 fn lines_between_two_anomalies_are_kept_once() {
     let found = messages(&mut kept(2), 40, &[20, 22, 28]);
     assert_eq!(found, ["16", "18", "20", "22", "24", "26", "28", "30", "32"]);
+}
+
+#[test]
+fn an_anomaly_of_lesser_severity_is_kept_without_the_lines_around_it() {
+    let mut kept = kept(2);
+    if let Some(context) = &mut kept.context {
+        context.around.severity = Severity::Warning;
+    }
+    let (info, warning, error) = (Severity::Info, Severity::Warning, Severity::Error);
+    assert_eq!(messages_of(&mut kept, 2, &[(0, info), (1, info)]), ["0", "1"]);
+    assert_eq!(messages_of(&mut kept, 40, &[(20, info), (21, info), (21, info)]), ["20", "21"]);
+    // What is in the surroundings of a graver one is kept once, whichever comes first.
+    let found = messages_of(&mut kept, 40, &[(10, info), (20, info), (22, warning), (24, info), (31, error)]);
+    assert_eq!(found, ["10", "20", "18", "22", "24", "26", "27", "29", "31", "33", "35"]);
 }
 
 #[test]
@@ -118,7 +144,7 @@ fn what_was_read_at_another_time_has_the_same_id_unless_the_time_is_its_own() {
 #[test]
 fn a_million_services_do_not_fill_the_memory() {
     let forgotten = Counter::default();
-    let mut context = Context::new(5, forgotten.clone());
+    let mut context = Context::new(around(5), forgotten.clone());
     let batch = records(1);
     let mut rows = Vec::new();
     for number in 0..1_000_000_u32 {
@@ -128,13 +154,13 @@ fn a_million_services_do_not_fill_the_memory() {
     }
     assert_eq!(forgotten.get(), 990_000);
     // The newest are still there.
-    context.found("service 999999", &mut rows);
+    context.found("service 999999", Severity::Warning, &mut rows);
     assert_eq!(rows.len(), 1);
 }
 
 #[test]
 fn long_lines_and_long_names_are_bounded_by_their_bytes() {
-    let mut context = Context::new(5, Counter::default());
+    let mut context = Context::new(around(5), Counter::default());
     context.most_bytes = 1 << 20;
     let batch = records(1);
     let mut rows = Vec::new();
@@ -151,7 +177,7 @@ fn long_lines_and_long_names_are_bounded_by_their_bytes() {
 
 #[test]
 fn a_service_that_goes_on_is_not_forgotten() {
-    let mut context = Context::new(2, Counter::default());
+    let mut context = Context::new(around(2), Counter::default());
     context.most_services = 10;
     let batch = records(1);
     let mut rows = Vec::new();
@@ -163,7 +189,7 @@ fn a_service_that_goes_on_is_not_forgotten() {
         line(&mut context, "busy", &mut rows);
         line(&mut context, &format!("other {number}"), &mut rows);
     }
-    context.found("busy", &mut rows);
+    context.found("busy", Severity::Warning, &mut rows);
     let messages: Vec<&str> = rows.iter().map(|row| row.message.as_str()).collect();
     assert_eq!(messages, ["97", "98", "99"]);
 }

@@ -134,7 +134,7 @@ fn lines_around_anomalies_the_anomalies_and_alerts_are_kept(
     let setup = Setup::new(which);
     let mut lines = lines(1_500);
     lines.extend(burst());
-    let mut scorer = setup.start(&["--store-context-lines", "3"]);
+    let mut scorer = setup.start(&["--store-context-lines", "3", "--store-context-severity", "info"]);
     setup.append(&lines);
     scorer.wait("all lines", |scorer| scorer.counted() == lines.len());
     let alert = || {
