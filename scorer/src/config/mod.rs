@@ -238,8 +238,12 @@ pub struct ServeSettings {
     pub grpc: Option<SocketAddr>,
     /// TLS of gRPC.
     pub grpc_tls: Option<TlsFiles>,
-    /// Token that callers of dashboard and API must send; without one they are answered on loopback only.
+    /// Token of operators, who may see and change; without a token callers are answered on loopback only.
     pub http_token: Option<Secret>,
+    /// Token of viewers, who may see.
+    pub http_viewer_token: Option<Secret>,
+    /// Without a token every caller of a non-loopback address is an operator.
+    pub http_open: bool,
     /// Token that gRPC callers must send.
     pub grpc_token: Option<Secret>,
     /// Largest gRPC message in bytes.

@@ -166,3 +166,26 @@ fn a_secret_may_stand_in_a_file_that_the_environment_names() {
     let both = [("GRPC_TOKEN", "hunter2hunter2"), ("GRPC_TOKEN_FILE", path)];
     assert_eq!(mistakes(&[], &both), ["GRPC_TOKEN_FILE"]);
 }
+
+#[test]
+fn an_address_that_others_reach_needs_a_token_or_the_setting_that_says_so() {
+    let refused = load(&[], &[("HTTP_ADDR", "0.0.0.0:8080")]).unwrap_err().to_string();
+    for part in ["HTTP_ADDR", "0.0.0.0:8080", "HTTP_TOKEN", "HTTP_UNAUTHENTICATED_ON_ALL_INTERFACES=true"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    for (name, value) in [
+        ("HTTP_TOKEN", "correct-horse"),
+        ("HTTP_VIEWER_TOKEN", "looking-horse"),
+        ("HTTP_UNAUTHENTICATED_ON_ALL_INTERFACES", "true"),
+    ] {
+        assert!(load(&[], &[("HTTP_ADDR", "0.0.0.0:8080"), (name, value)]).is_ok(), "{name}");
+    }
+    assert!(load(&[], &[("HTTP_ADDR", "[::1]:8080")]).is_ok());
+}
+
+#[test]
+fn one_token_cannot_have_both_roles() {
+    let both = [("HTTP_TOKEN", "correct-horse"), ("HTTP_VIEWER_TOKEN", "correct-horse")];
+    let refused = load(&[], &both).unwrap_err().to_string();
+    assert!(refused.contains("HTTP_VIEWER_TOKEN") && !refused.contains("correct-horse"), "{refused}");
+}

@@ -485,9 +485,32 @@ impl Reader<'_> {
             (None, Some(_)) => self.missing_partner("GRPC_TLS_KEY", "GRPC_TLS_CERT"),
         };
         let http_token = self.token("HTTP_TOKEN");
+        let http_viewer_token = self.token("HTTP_VIEWER_TOKEN");
+        if let (Some(operator), Some(viewer)) = (&http_token, &http_viewer_token)
+            && operator.expose() == viewer.expose()
+        {
+            let value = self.value("HTTP_VIEWER_TOKEN");
+            self.mistake("HTTP_VIEWER_TOKEN", &value, Some("is HTTP_TOKEN too".to_owned()));
+        }
         let grpc_token = self.token("GRPC_TOKEN");
+        let http_open = self.switch("HTTP_UNAUTHENTICATED_ON_ALL_INTERFACES")?;
+        let http = self.address("HTTP_ADDR");
+        let has_token = http_token.is_some() || http_viewer_token.is_some();
+        if let Some(address) = http
+            && !address.ip().to_canonical().is_loopback()
+            && !has_token
+            && !http_open
+        {
+            let value = self.value("HTTP_ADDR");
+            let why = "other machines could see and change everything there without a token; set HTTP_TOKEN, take a \
+                       loopback address, or set HTTP_UNAUTHENTICATED_ON_ALL_INTERFACES=true if something else keeps \
+                       them away";
+            self.mistake("HTTP_ADDR", &value, Some(why.to_owned()));
+        }
         Some(ServeSettings {
-            http: self.address("HTTP_ADDR"),
+            http,
+            http_viewer_token,
+            http_open,
             grpc: self.address("GRPC_ADDR"),
             grpc_tls,
             http_token,

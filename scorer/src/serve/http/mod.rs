@@ -1,8 +1,11 @@
-//! The HTTP server: the page with live anomalies and its data, metrics, liveness and readiness. Changes nothing.
+//! The HTTP server: the page with live anomalies and its data, metrics, liveness and readiness. Decides nothing
+//! about a line.
 
 mod answer;
 mod api;
 mod guard;
+mod session;
+mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,7 +13,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -27,6 +30,9 @@ use guard::Guard;
 /// Event streams that may be open at once.
 const STREAMS: usize = 64;
 
+/// Largest body of a request; what is changed here is small.
+const BODY_BYTES: usize = 64 << 10;
+
 /// Everything that a page may load comes from this server; no script or style stands in the page itself.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -37,6 +43,7 @@ struct Shared {
     app: App,
     started: Instant,
     streams: Arc<Semaphore>,
+    guard: Arc<Guard>,
 }
 
 /// Serves until `App::stop`, then until the last connection ended.
@@ -52,10 +59,17 @@ pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
 }
 
 fn router(app: App) -> Router {
-    let guard = Guard::new(app.settings.serve.http_token.as_ref());
-    let shared = Shared { app, started: Instant::now(), streams: Arc::new(Semaphore::new(STREAMS)) };
+    let guard = Arc::new(Guard::new(&app.settings));
+    let shared = Shared {
+        app,
+        started: Instant::now(),
+        streams: Arc::new(Semaphore::new(STREAMS)),
+        guard: Arc::clone(&guard),
+    };
     let read = api::read().layer(middleware::from_fn_with_state(guard.clone(), guard::read));
-    let change = api::change().layer(middleware::from_fn_with_state(guard.clone(), guard::change));
+    let change = api::change()
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(middleware::from_fn_with_state(guard.clone(), guard::change));
     let page = Router::new()
         .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))
         .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("page/app.js"))))
@@ -68,6 +82,7 @@ fn router(app: App) -> Router {
         .route("/metrics", get(metrics))
         .merge(read)
         .merge(change)
+        .merge(session::routes().layer(DefaultBodyLimit::max(BODY_BYTES)))
         .merge(page)
         .fallback(not_found)
         .layer(middleware::from_fn(harden))

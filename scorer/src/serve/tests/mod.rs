@@ -1,5 +1,6 @@
 //! The servers as peers meet them: real connections on free ports, the pipeline's end in the test's hand.
 
+mod access;
 mod api;
 mod grpc;
 mod http;
@@ -33,7 +34,7 @@ struct NoFlags {
 }
 
 /// Settings by environment variables.
-pub(super) fn settings(environment: &[(&str, &str)]) -> Settings {
+pub(in crate::serve) fn settings(environment: &[(&str, &str)]) -> Settings {
     let flags = <NoFlags as clap::Parser>::parse_from(["test"]).flags;
     let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     Settings::from_parts(flags, environment).unwrap()
