@@ -1,7 +1,7 @@
 //! `scorer backtest`: the detectors and alerts of `scorer run` over recorded logs, as fast as they can be read. The
 //! clock is made from the lines' own times, a tick a second. Sends nothing anywhere.
 
-mod clock;
+pub mod clock;
 mod table;
 
 use std::io::{self, Write};

@@ -2,6 +2,7 @@
 
 mod alert;
 mod anomaly;
+mod backfill;
 mod backtest;
 mod board;
 mod check;
@@ -9,7 +10,6 @@ mod config;
 mod deliver;
 mod demo;
 mod explain;
-mod fault;
 mod finding;
 mod health;
 mod kept;
@@ -62,6 +62,8 @@ enum Command {
     Demo(demo::DemoArgs),
     /// Says which alerts would have fired over recorded logs
     Backtest(backtest::BacktestArgs),
+    /// Fills the detectors' baselines from recorded logs
+    Backfill(backfill::BackfillArgs),
     /// Runs unit tests of rules and detectors on sample lines
     TestRules(test_rules::TestRulesArgs),
     /// Sends a marked test alert to a sink and says what it answered
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         Command::Health(args) => health::run(args),
         Command::Demo(args) => demo::run(args),
         Command::Backtest(args) => backtest::run(args),
+        Command::Backfill(args) => backfill::run(args),
         Command::TestRules(args) => test_rules::run(args),
         Command::TestSink(args) => test_sink::run(args),
         Command::ReplayDeadLetters(args) => deliver::replay::run(args),

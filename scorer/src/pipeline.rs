@@ -24,7 +24,6 @@ use tokio_util::sync::CancellationToken;
 use crate::anomaly::{self, AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::board::{Board, Tally};
 use crate::config::Settings;
-use crate::fault;
 use crate::kept::Kept;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};

@@ -213,8 +213,10 @@ impl<B: Backend> Store for Database<B> {
                     backend.execute(PUT_ALERT, &alert_values(row, now))?;
                 }
             }
+            fault::here("before store commit");
             Ok(written)
         })
+        .inspect(|_| fault::here("store committed"))
     }
 
     fn outbox_after(&mut self, seq: i64, most: usize) -> Result<Vec<(i64, Vec<u8>)>> {

@@ -27,4 +27,4 @@ pub mod workdir;
 
 #[cfg(feature = "servers")]
 pub use port::free_port;
-pub use tools::long_tests;
+pub use tools::{long_tests, seeds};

@@ -114,5 +114,14 @@ pub fn long_tests() -> bool {
     std::env::var_os(LONG_TESTS).is_some_and(|value| value == "1")
 }
 
+/// How many times each place is killed: `cargo xtask faults --seeds`, two in ordinary tests.
+pub fn seeds() -> u64 {
+    let asked = std::env::var_os(SEEDS).and_then(|text| text.to_str()?.parse().ok());
+    asked.unwrap_or(if long_tests() { 20 } else { 2 })
+}
+
+/// The variable behind [`seeds`].
+pub const SEEDS: &str = "ISOLOG_TEST_SEEDS";
+
 /// The variable behind [`long_tests`].
 pub const LONG_TESTS: &str = "ISOLOG_LONG_TESTS";

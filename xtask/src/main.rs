@@ -29,8 +29,8 @@ enum Command {
     Codegen,
     /// Build the image, run the whole stack once on a real Docker engine, and stop it (root, half an hour)
     Compose(compose::Arguments),
-    /// Kill, stop and start brokers and scorers over and over: the fault tests, many times
-    Faults(test::Rounds),
+    /// Kill, stop and start brokers and scorers over and over, and print the tables of RELIABILITY.md
+    Faults(test::Faults),
     /// Fuzz each target of fuzz/, or those named, and say how many executions there were
     Fuzz(fuzz::Arguments),
     /// Install what the tests need beyond Rust; what is there already is left alone
@@ -48,7 +48,7 @@ fn main() -> anyhow::Result<()> {
         Command::Bench(bench) => bench::run(&bench),
         Command::Codegen => codegen::run(),
         Command::Compose(arguments) => compose::run(&arguments),
-        Command::Faults(rounds) => test::faults(&rounds),
+        Command::Faults(arguments) => test::faults(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
         Command::Setup => setup::run(),
         Command::Soak => test::soak(),

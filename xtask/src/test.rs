@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use testkit::tools::LONG_TESTS;
+use testkit::tools::{LONG_TESTS, SEEDS};
 
 use crate::{setup, shell};
 
@@ -38,24 +38,49 @@ pub fn run() -> Result<()> {
     Ok(())
 }
 
-/// How often.
+/// Which faults, and how often.
 #[derive(clap::Args)]
-pub struct Rounds {
-    /// How many times each test runs
+pub struct Faults {
+    /// Which; without it all
+    #[arg(value_enum)]
+    only: Option<Only>,
+    /// How many times the scorer is killed at each place
+    #[arg(long, default_value_t = 20)]
+    seeds: u32,
+    /// How many times the tests that stop brokers and servers run
     #[arg(long, default_value_t = 10)]
     rounds: u32,
 }
 
-/// The tests that kill, stop and start, again and again: each round meets another moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Only {
+    /// SIGKILL at every place of the pipeline, of the store and of the sinks (about 20 minutes)
+    Kills,
+    /// 100 joins and leaves of scorers under load (about 5 minutes)
+    Storm,
+    /// Brokers and servers that stop, rotated and truncated files, again and again
+    Rounds,
+}
+
+/// The tests that kill, stop and start, in their long forms.
 ///
 /// # Errors
-/// At the first round in which one fails.
-pub fn faults(rounds: &Rounds) -> Result<()> {
+/// At the first that fails.
+pub fn faults(arguments: &Faults) -> Result<()> {
     setup::run()?;
-    of_the_scorer(&["faults::", "--nocapture"])?;
-    for round in 1..=rounds.rounds {
-        println!("round {round} of {}", rounds.rounds);
-        of_the_scorer(&["kafka::", "files::"])?;
+    let wants = |what| arguments.only.is_none_or(|only| only == what);
+    if wants(Only::Kills) {
+        let seeds = arguments.seeds.to_string();
+        of_the_scorer_with(&[(SEEDS, &seeds)], &["faults::flow", "faults::told", "--nocapture"])?;
+    }
+    if wants(Only::Storm) {
+        of_the_scorer(&["faults::storm", "--nocapture"])?;
+    }
+    if wants(Only::Rounds) {
+        for round in 1..=arguments.rounds {
+            println!("round {round} of {}", arguments.rounds);
+            of_the_scorer(&["kafka::", "files::"])?;
+        }
     }
     Ok(())
 }
@@ -70,8 +95,16 @@ pub fn soak() -> Result<()> {
 }
 
 fn of_the_scorer(arguments: &[&str]) -> Result<()> {
+    of_the_scorer_with(&[], arguments)
+}
+
+fn of_the_scorer_with(variables: &[(&str, &str)], arguments: &[&str]) -> Result<()> {
     let mut tests = shell::cargo();
-    tests.env(LONG_TESTS, "1").args(["test", "--package", "scorer", "--test", "it", "--"]).args(arguments);
+    tests
+        .envs(variables.iter().copied())
+        .env(LONG_TESTS, "1")
+        .args(["test", "--package", "scorer", "--test", "it", "--"])
+        .args(arguments);
     let (count, passed) = counted(&mut tests)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     if !passed || count.passed == 0 {

@@ -82,6 +82,12 @@ impl Watch {
         self.bank.learn(seen);
     }
 
+    /// The clock of history moves on: nothing is told of, and no alert begins.
+    pub fn learn_tick(&mut self, tick: Tick) {
+        self.bank.tick(tick, &mut self.found);
+        self.found.clear();
+    }
+
     /// The clock moves on.
     pub fn tick(&mut self, tick: Tick, news: &mut News) {
         self.bank.tick(tick, &mut self.found);

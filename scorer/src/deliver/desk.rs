@@ -212,8 +212,12 @@ impl Desk {
         if settled == self.settled {
             return;
         }
+        fault::here("before settling");
         match self.outbox.settle(&settled) {
-            Ok(()) => self.settled = settled,
+            Ok(()) => {
+                fault::here("settled");
+                self.settled = settled;
+            }
             Err(why) => tracing::debug!(sink = self.name, "a position could not be kept, tried again: {why}"),
         }
     }

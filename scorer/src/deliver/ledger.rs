@@ -163,9 +163,11 @@ impl Ledger {
 
     fn try_keep(&mut self) -> Result<(), String> {
         if !self.letters.is_empty() {
+            fault::here("before dead letter");
             for keep in &mut self.keeps {
                 keep.dead_letters(&self.letters)?;
             }
+            fault::here("dead letter kept");
             self.letters.clear();
         }
         if !self.results.is_empty() {

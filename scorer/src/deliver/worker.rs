@@ -133,6 +133,7 @@ impl Worker {
 
     fn send(&mut self, work: Work) {
         let (receiver, doing) = (Arc::clone(&self.receiver), self.doing.clone());
+        let name = self.name.clone();
         self.under_way += 1;
         self.requests.spawn_on(
             async move {
@@ -142,6 +143,7 @@ impl Worker {
                     let why = "the request ended unexpectedly, what it said is in the log above".to_owned();
                     Outcome::Retry { why, after: None }
                 });
+                fault::here_of("answered by", &name);
                 // An error means that the worker is over.
                 let _ = doing.send(Done { work, outcome, took: since.elapsed() });
             },

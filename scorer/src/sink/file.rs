@@ -121,6 +121,7 @@ impl JsonLines {
         }
         self.torn = true;
         self.file.write_all(&buffer)?;
+        fault::here("before file sync");
         match self.file.sync_data() {
             // Pipes and terminals cannot be synced.
             Err(error) if error.raw_os_error() != Some(22) => return Err(error),

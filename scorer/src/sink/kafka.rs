@@ -76,7 +76,7 @@ impl Sink for KafkaSink {
         let waiting = Waiting::new(records.len());
         producer
             .deliver(&batch, &|| {
-                crate::fault::here("awaiting reports");
+                fault::here("awaiting reports");
                 waiting.tell();
                 give_up()
             })

@@ -417,12 +417,12 @@ impl Reader {
         if moved.is_empty() {
             return;
         }
-        crate::fault::here("before commit");
+        fault::here("before commit");
         if let Err(error) = offsets(&moved).and_then(|list| self.consumer.commit(&list, mode)) {
             tracing::warn!(error = explain(&error), "positions could not be committed; tried again");
             self.positions.untake(moved.iter().map(|(key, _)| key));
         }
-        crate::fault::here("commit asked for");
+        fault::here("commit asked for");
     }
 
     /// After the stop: waits for what is in flight, still polling, and commits it.

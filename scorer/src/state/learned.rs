@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::alert::{Watch, WatchSettings};
-use engine::detect::{Sessions, Thresholds};
-use engine::event::LogEvent;
+use engine::detect::{Sessions, Thresholds, Tick};
+use engine::event::{EventTime, LogEvent};
 use engine::learnt::Learnt;
 use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
 
@@ -130,6 +130,13 @@ impl Learned {
     /// The detectors and alerts, where they are on.
     pub fn watch(&mut self) -> Option<&mut Watch> {
         self.watch.as_deref_mut()
+    }
+
+    /// What was restored goes on at `now`: the time between does not count, and lines of it are none of the future.
+    pub fn resume(&mut self, now: EventTime) {
+        if let Some(watch) = &mut self.watch {
+            watch.learn_tick(Tick { now, caught_up: false });
+        }
     }
 
     /// The components as a snapshot holds them.

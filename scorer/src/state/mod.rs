@@ -8,6 +8,7 @@
 //!    └──durable─────┘◀─ack of the batch── delivery    batches are delivered
 //! ```
 
+mod fill;
 mod learned;
 mod learning;
 mod snapshot;
@@ -19,8 +20,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use engine::event::EventTime;
 use tokio::runtime::Handle;
 
+pub use fill::Filling;
 pub use learned::{InUse, LearnSettings, Learned};
 use learning::Held;
 pub use learning::{Learning, Scoring};
@@ -263,6 +266,7 @@ impl Keeper {
         let places = match &found {
             Some(snapshot) => {
                 learned.restore(snapshot);
+                learned.resume(now());
                 inner.count_restore("ok");
                 inner.metrics.state_restore_seconds.observe(began.elapsed().as_secs_f64());
                 tracing::info!(%stream, number = snapshot.number, "what was learnt is restored");
@@ -414,6 +418,11 @@ impl Keeper {
     }
 }
 
+/// The clock's time.
+fn now() -> EventTime {
+    EventTime::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
 /// What follows from a batch or a tick of these streams is delivered: then `ack` is called.
 fn delivered(inner: &Arc<Inner>, streams: Vec<(Stream, u64)>, ack: Ack) -> Ack {
     let inner = Arc::clone(inner);
@@ -520,9 +529,9 @@ impl Inner {
         }
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
         let name = store.name();
-        crate::fault::here("before snapshot");
+        fault::here("before snapshot");
         store.save(&packed, give_up).map_err(|why| format!("{name}: {why}"))?;
-        crate::fault::here("snapshot written");
+        fault::here("snapshot written");
         Ok(())
     }
 

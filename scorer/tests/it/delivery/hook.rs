@@ -13,6 +13,9 @@ use serde_json::Value;
 #[derive(Clone, Debug)]
 pub struct Post {
     pub headers: HeaderMap,
+    /// As it came.
+    pub text: String,
+    /// `text` where it is JSON.
     pub body: Value,
 }
 
@@ -48,8 +51,9 @@ impl Hook {
         let handler = move |headers: HeaderMap, body: Bytes| {
             let (kept, answers) = (Arc::clone(&kept), Arc::clone(&answers));
             async move {
-                let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-                let post = Post { headers, body };
+                let text = String::from_utf8_lossy(&body).into_owned();
+                let body = serde_json::from_str(&text).unwrap_or(Value::Null);
+                let post = Post { headers, text, body };
                 let answer = {
                     let mut kept = kept.lock().unwrap();
                     let answer = answers(kept.len(), &post);

@@ -1,7 +1,7 @@
 //! From the outbox to receivers: real Kafka, real HTTP, a real Alertmanager, a real mail server, and their faults.
 
 mod burst;
-mod hook;
+pub mod hook;
 mod outbox;
 mod receivers;
 mod replay;

@@ -22,11 +22,25 @@ mod armed {
 
     /// The process comes to a place.
     pub fn here(place: &str) {
-        let Some(fault) = FAULT.as_ref().filter(|fault| fault.place == place) else { return };
+        if let Some(fault) = FAULT.as_ref().filter(|fault| fault.place == place) {
+            reached(fault);
+        }
+    }
+
+    /// The process comes to a place that there is one of for each `name`: `PLACE NAME`.
+    pub fn here_of(place: &str, name: &str) {
+        let is_it =
+            |asked: &str| asked.strip_prefix(place).and_then(|rest| rest.strip_prefix(' ')) == Some(name);
+        if let Some(fault) = FAULT.as_ref().filter(|fault| is_it(&fault.place)) {
+            reached(fault);
+        }
+    }
+
+    fn reached(fault: &Fault) {
         if fault.left.fetch_sub(1, Ordering::Relaxed) != 1 {
             return;
         }
-        tracing::warn!(place, "a test asked for an end at this place");
+        tracing::warn!(place = fault.place, "a test asked for an end at this place");
         let killed = Command::new("kill").args(["-KILL", &std::process::id().to_string()]).status();
         // Whatever `kill` said: nothing behind this place may happen.
         tracing::error!(?killed, "still here");
@@ -35,9 +49,14 @@ mod armed {
 }
 
 #[cfg(debug_assertions)]
-pub use armed::here;
+pub use armed::{here, here_of};
 
 /// The process comes to a place.
 #[cfg(not(debug_assertions))]
 #[inline(always)]
 pub const fn here(_place: &str) {}
+
+/// The process comes to a place that there is one of for each `name`.
+#[cfg(not(debug_assertions))]
+#[inline(always)]
+pub const fn here_of(_place: &str, _name: &str) {}
