@@ -4,6 +4,7 @@
 mod answer;
 mod api;
 mod guard;
+mod page;
 mod session;
 mod throttle;
 
@@ -70,12 +71,7 @@ fn router(app: App) -> Router {
     let change = api::change()
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::change));
-    let page = Router::new()
-        .route("/", get(|| file("text/html; charset=utf-8", include_str!("page/index.html"))))
-        .route("/app.js", get(|| file("text/javascript; charset=utf-8", include_str!("page/app.js"))))
-        .route("/style.css", get(|| file("text/css; charset=utf-8", include_str!("page/style.css"))))
-        .route("/icon.svg", get(|| file("image/svg+xml", include_str!("page/icon.svg"))))
-        .layer(middleware::from_fn_with_state(guard, guard::page));
+    let page = page::routes().layer(middleware::from_fn_with_state(guard, guard::page));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
@@ -87,10 +83,6 @@ fn router(app: App) -> Router {
         .fallback(not_found)
         .layer(middleware::from_fn(harden))
         .with_state(shared)
-}
-
-async fn file(kind: &'static str, text: &'static str) -> impl IntoResponse {
-    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text)
 }
 
 async fn healthz(State(shared): State<Shared>) -> Response {

@@ -1,11 +1,15 @@
-// The demo's page shows what is odd by itself.
+// An alert of the demo appears on the list that is open, by itself.
 "use strict";
 
-const { open, run, same } = require("./rig.js");
+const { check, open, run, same } = require("./rig.js");
 
 run(async (browser, base) => {
-  const { page, faults } = await open(browser, base);
-  await page.goto(base);
-  await page.locator("#list li").first().waitFor();
+  const { page, faults } = await open(browser, base, { allowed: ["api/v1/alerts?"] });
+  await page.goto(`${base}/#/alerts`);
+  await page.evaluate(() => (window.sameDocument = true));
+  const first = page.locator(".alert-row").first();
+  await first.waitFor();
+  check((await first.innerText()).trim().length > 10, "an alert says what it is about");
+  check(await page.evaluate(() => window.sameDocument === true), "the page was loaded again");
   same(faults, [], "the page's faults");
 });

@@ -40,7 +40,7 @@ impl Demo {
 }
 
 #[test]
-fn what_is_odd_in_the_demo_appears_without_a_reload() {
+fn the_first_alert_of_the_demo_appears_without_a_reload() {
     let demo = Demo::start("browser-first", &["--rate", "200", "--anomaly-ratio", "0.1"]);
     play("first_alert.js", &demo.base, &[]);
 }

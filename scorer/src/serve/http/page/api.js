@@ -1,0 +1,110 @@
+// Everything that the page asks of its server: answers, changes, event streams, the session.
+
+const ROOT = "api/v1/";
+const RETRY_MS = 3_000;
+
+export class ApiError extends Error {
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+// Who is looking. Without a token in the settings everyone on this machine is an operator.
+export const session = { authenticated: true, role: "operator", csrf: "", token_needed: false };
+const watchers = new Set();
+export const onSession = (run) => watchers.add(run);
+export const mayChange = () => session.role === "operator";
+
+function note(answer) {
+  Object.assign(session, answer);
+  for (const run of watchers) run(session);
+}
+
+export function address(path, params) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(params || {})) {
+    if (value !== "" && value !== null && value !== undefined) query.set(name, value);
+  }
+  const text = query.toString();
+  return ROOT + path + (text ? "?" + text : "");
+}
+
+async function fault(answer) {
+  const text = await answer.text();
+  try {
+    return new ApiError(answer.status, JSON.parse(text).error || text);
+  } catch {
+    return new ApiError(answer.status, text.trim() || `the server answered ${answer.status} ${answer.statusText}`);
+  }
+}
+
+async function ask(url, options) {
+  let answer;
+  try {
+    answer = await fetch(url, { credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new ApiError(0, "The scorer does not answer. Is it running?");
+  }
+  if (answer.status === 401) note({ authenticated: false, token_needed: true });
+  if (!answer.ok) throw await fault(answer);
+  return answer;
+}
+
+async function parsed(answer) {
+  const text = await answer.text();
+  return text ? JSON.parse(text) : null;
+}
+
+export const get = async (path, params, signal) => parsed(await ask(address(path, params), { signal, cache: "no-store" }));
+
+export async function change(method, path, body) {
+  const headers = { "X-CSRF-Token": session.csrf };
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  return parsed(await ask(address(path), { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }));
+}
+
+export async function readSession() {
+  note(await get("session"));
+}
+
+export async function signIn(token) {
+  note(await change("POST", "session", { token }));
+}
+
+export async function signOut() {
+  await change("DELETE", "session");
+  note({ authenticated: false });
+}
+
+// Follows an event stream until the signal; begins again where it broke. `handlers` by event name; `state` hears
+// whether it is connected.
+export function listen(path, params, handlers, signal, state = () => {}) {
+  let source = null;
+  let timer = 0;
+  const open = () => {
+    if (signal.aborted) return;
+    source = new EventSource(address(path, params));
+    source.onopen = () => state(true);
+    source.onerror = () => {
+      state(false);
+      if (source.readyState === EventSource.CLOSED) again();
+    };
+    source.addEventListener("end", again);
+    for (const [name, run] of Object.entries(handlers)) {
+      source.addEventListener(name, (event) => run(JSON.parse(event.data)));
+    }
+  };
+  const again = () => {
+    source.close();
+    state(false);
+    clearTimeout(timer);
+    timer = setTimeout(open, RETRY_MS);
+  };
+  signal.addEventListener("abort", () => {
+    clearTimeout(timer);
+    if (source) source.close();
+  });
+  open();
+}

@@ -1,0 +1,203 @@
+// Overview: what each service does minute by minute, what is odd, and how the system itself does.
+
+import { get } from "./api.js";
+import { bars, figure, overTime, stacked } from "./charts.js";
+import { h, plain, s } from "./dom.js";
+import { clockOf, compact, count, moment, orNone, percent, rate, seconds, span } from "./format.js";
+import { SEVERITIES, badge, icon, legend, mark } from "./severity.js";
+
+const POLL_MS = 5_000;
+const SPANS = [[15, "15 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
+
+const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
+
+// One lane: how many lines there were as bars, and a shape where something was odd.
+function lane(row, bins) {
+  const most = Math.max(1, ...row.cells.map((cell) => cell.lines));
+  const width = 1000 / Math.max(1, row.cells.length);
+  const volume = row.cells.map((cell, at) => {
+    const tall = cell.lines === 0 ? 0 : 2 + (14 * cell.lines) / most;
+    return tall && `M${(at * width).toFixed(1)} 30v${-tall.toFixed(1)}h${(width * 0.86).toFixed(1)}v${tall.toFixed(1)}z`;
+  });
+  const text = (cell, at) => `${bins[at] ? clockOf(bins[at].time) : ""}: ${count(cell.anomalies)} odd of ${count(cell.lines)} lines`;
+  const shapes = row.cells.map((cell, at) => {
+    if (!cell.severity) return null;
+    const left = (100 * (at + 0.43)) / row.cells.length;
+    return h(
+      "span",
+      { class: "lane-mark", title: `${cell.severity}, ${text(cell, at)}`, style: { left: `${left}%` } },
+      s("svg", { class: `mark ${cell.severity}`, viewBox: "0 0 16 16", width: 13, height: 13 }, mark(cell.severity)),
+    );
+  });
+  return h(
+    "div",
+    { class: "lane-cells" },
+    s("svg", { class: "volume", viewBox: "0 0 1000 30", preserveAspectRatio: "none" }, s("path", { d: volume.filter(Boolean).join("") })),
+    shapes,
+  );
+}
+
+function lanes(box, data) {
+  if (!data.services.length) return box.append(h("p", { class: "empty" }, "No line yet in this time."));
+  const rows = data.services.map((row) =>
+    h(
+      "li",
+      { class: "lane" },
+      h(
+        "a",
+        { class: "lane-name", href: linkTo("alerts", { service: row.service }), title: `Alerts of ${row.service}` },
+        h("span", { class: "lane-worst" }, row.worst ? [icon(row.worst), h("span", { class: "offscreen" }, `${row.worst} `)] : null),
+        h("span", { class: "cut" }, plain(orNone(row.service === "__other__" ? "all others" : row.service))),
+      ),
+      h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time)),
+      h("span", { class: "lane-count" }, h("b", {}, compact(row.anomalies)), h("span", { class: "soft" }, ` of ${compact(row.lines)}`)),
+    ),
+  );
+  const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
+    const at = new Date(data.from).getTime() * (1 - part) + new Date(data.until).getTime() * part;
+    return h("span", {}, clockOf(at));
+  });
+  box.append(h("ol", { class: "lanes" }, rows), h("div", { class: "lane-axis", "aria-hidden": "true" }, ticks));
+}
+
+const laneRows = (data) =>
+  data.services.map((row) => [plain(orNone(row.service)), count(row.lines), count(row.anomalies), row.worst || "–", busiest(row, data.over_time)]);
+
+function busiest(row, bins) {
+  const odd = row.cells.map((cell, at) => [cell.anomalies, at]).filter(([many]) => many > 0);
+  odd.sort((a, b) => b[0] - a[0]);
+  return odd.slice(0, 3).map(([many, at]) => `${bins[at] ? clockOf(bins[at].time) : at}: ${count(many)}`).join(", ") || "–";
+}
+
+function timeline() {
+  let shown = null;
+  let data = null;
+  const reading = h("p", { class: "reading soft", "aria-hidden": "true" });
+  const point = (at) => {
+    const bin = data?.over_time[at];
+    reading.textContent = bin
+      ? `${clockOf(bin.time)}: ${SEVERITIES.slice().reverse().map((one) => `${count(bin[one] || 0)} ${one}`).join(", ")}, of ${count(bin.lines)} lines`
+      : "Point at a bar to read it.";
+  };
+  const made = figure("Anomalies over time", {
+    head: ["Time", "Lines", ...SEVERITIES],
+    rows: (all) => all.over_time.map((bin) => [clockOf(bin.time), count(bin.lines), ...SEVERITIES.map((one) => count(bin[one] || 0))]),
+    draw(box, all) {
+      data = all;
+      const room = h("div", { class: "plot" });
+      box.append(room, h("div", { class: "under" }, legend(), reading));
+      shown = overTime(room, all.over_time, point);
+      point(null);
+    },
+    change(box, all) {
+      data = all;
+      shown.setData(stacked(all.over_time));
+    },
+    className: "wide",
+  });
+  return made;
+}
+
+const severitySplit = () =>
+  figure("Severity", {
+    head: ["Severity", "Anomalies"],
+    rows: (data) => SEVERITIES.slice().reverse().map((one) => [one, count(data.severity[one] || 0)]),
+    draw: (box, data) =>
+      box.append(
+        bars(SEVERITIES.slice().reverse().map((one) => ({ label: [icon(one), one], value: data.severity[one] || 0, className: one }))),
+      ),
+  });
+
+const topServices = () =>
+  figure("Services with most anomalies", {
+    head: ["Service", "Anomalies"],
+    rows: (data) => data.top_services.map((one) => [plain(orNone(one.service)), count(one.anomalies)]),
+    draw(box, data) {
+      const name = (one) => h("a", { class: "cut", href: linkTo("alerts", { service: one.service }) }, plain(orNone(one.service)));
+      const items = data.top_services.slice(0, 8).map((one) => ({ label: name(one), value: one.anomalies }));
+      box.append(items.length ? bars(items) : h("p", { class: "empty" }, "Nothing odd in this time."));
+    },
+  });
+
+function critical(box, alerts) {
+  const items = alerts.slice(0, 8).map((alert) =>
+    h(
+      "li",
+      {},
+      h(
+        "a",
+        { href: `#/alerts/${alert.id}` },
+        h("span", { class: "row spread" }, badge(alert.severity), h("b", { class: "cut" }, plain(orNone(alert.service))), moment(alert.last_seen)),
+        h("span", { class: "cut soft" }, plain(alert.message)),
+      ),
+    ),
+  );
+  box.replaceChildren(items.length ? h("ul", { class: "brief" }, items) : h("p", { class: "empty" }, "No critical alert in this time."));
+}
+
+function system(box, now) {
+  if (!now) return;
+  const model = now.model;
+  const facts = [
+    ["Lines a second", rate(now.lines_per_second)],
+    ["Lag", now.lag_lines === null || now.lag_lines === undefined ? "–" : `${compact(now.lag_lines)} lines`],
+    ["Batch, median and p99", `${seconds(now.batch_seconds?.p50)} · ${seconds(now.batch_seconds?.p99)}`],
+    ["From the table", percent(now.table_hit_rate)],
+    ["Lines scored", compact(now.counts?.lines_scored)],
+    ["Not readable", compact(now.counts?.lines_rejected)],
+    ["Model", model ? h("a", { href: "#/model", class: "mono" }, model.digest.slice(0, 12)) : "none yet"],
+    ["Model's age", model?.age_seconds === undefined || model?.age_seconds === null ? "–" : span(model.age_seconds)],
+  ];
+  const warming = (now.warming_up || []).map((one) => h("li", {}, h("b", {}, one.detector), ` warming up, needs ${plain(one.needs)}`));
+  box.replaceChildren(
+    h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
+    warming.length ? h("details", { class: "warming" }, h("summary", {}, `${warming.length} detectors warm up`), h("ul", {}, warming)) : "",
+  );
+}
+
+export async function render(main, params, context) {
+  const chosen = SPANS.some(([minutes]) => String(minutes) === params.minutes) ? params.minutes : "60";
+  const select = h(
+    "select",
+    { id: "minutes", on: { change: (event) => (location.hash = `#/overview?minutes=${event.target.value}`) } },
+    SPANS.map(([minutes, name]) => h("option", { value: minutes, selected: String(minutes) === chosen }, name)),
+  );
+  const wrong = h("div");
+  const lanesFigure = figure("Services", {
+    head: ["Service", "Lines", "Anomalies", "Worst", "Most odd at"],
+    rows: laneRows,
+    draw: lanes,
+    note: "bars: how many lines; shapes: what was odd",
+    className: "wide",
+  });
+  const [time, split, top] = [timeline(), severitySplit(), topServices()];
+  const recent = h("div");
+  const panel = h("div");
+  const grid = h(
+    "div",
+    { class: "grid" },
+    lanesFigure.card,
+    time.card,
+    split.card,
+    top.card,
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Recent critical alerts")), recent),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "System")), panel),
+  );
+  main.append(
+    h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Overview"), h("label", { for: "minutes", class: "soft" }, "Last ", select)),
+    wrong,
+    grid,
+  );
+  const figures = [lanesFigure, time, split, top];
+  const redraw = () => figures.forEach((one) => one.redraw());
+  window.addEventListener("isolog-theme", redraw, { signal: context.signal });
+  await context.every(POLL_MS, () =>
+    context.attempt(wrong, async () => {
+      const data = await get("overview", { minutes: chosen }, context.signal);
+      figures.forEach((one) => one.update(data));
+      critical(recent, data.critical);
+      system(panel, context.status());
+    }),
+  );
+  void context.every(2_000, () => system(panel, context.status()));
+}
