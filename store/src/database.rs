@@ -11,6 +11,7 @@ use crate::query::{
 };
 use crate::retention::{Removed, Retention, Usage};
 use crate::rows::{AlertRow, AnomalyRow, LogRow, Rows, Written};
+use crate::search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT};
 use crate::value::{Row, Value};
 use crate::{Store, schema, time};
 
@@ -162,7 +163,7 @@ impl<B: Backend> Database<B> {
         done
     }
 
-    fn query<T>(
+    pub(crate) fn query<T>(
         &mut self,
         sql: &'static str,
         values: &[Value<'_>],
@@ -402,6 +403,22 @@ impl<B: Backend> Store for Database<B> {
         Ok(Some(StoredAlert { summary, records }))
     }
 
+    fn search_logs(&mut self, search: &LogSearch, page: &Page) -> Result<Found<StoredLog>> {
+        self.find_logs(search, page, MOST_LOOKED_AT)
+    }
+
+    fn search_anomalies(&mut self, search: &AnomalySearch, page: &Page) -> Result<Found<StoredAnomaly>> {
+        self.find_anomalies(search, page, MOST_LOOKED_AT)
+    }
+
+    fn search_alerts(&mut self, search: &AlertSearch, page: &Page) -> Result<Found<FoundAlert>> {
+        self.find_alerts(search, page, MOST_LOOKED_AT)
+    }
+
+    fn sink_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>> {
+        self.find_results(alert_id, most)
+    }
+
     fn maintain(&mut self, now: EventTime, retention: &Retention) -> Result<Removed> {
         let oldest = retention.oldest(now);
         let mut removed = Removed::default();
@@ -432,7 +449,7 @@ impl<B: Backend> Store for Database<B> {
 }
 
 /// A text for an indexed column.
-fn short(text: &str) -> Value<'_> {
+pub(crate) fn short(text: &str) -> Value<'_> {
     Value::from(text.get(..text.floor_char_boundary(INDEXED_BYTES)).unwrap_or(text))
 }
 
@@ -504,7 +521,7 @@ fn of_filter(filter: &LogFilter, queries: [query::Query; 4]) -> (&'static str, V
     }
 }
 
-fn log(row: &Row) -> Result<StoredLog> {
+pub(crate) fn log(row: &Row) -> Result<StoredLog> {
     let level = row.maybe_text(2)?.map(|name| level(&name)).transpose()?;
     Ok(StoredLog {
         log_timestamp: row.time(0)?,
@@ -526,7 +543,7 @@ fn level(name: &str) -> Result<Level> {
     })
 }
 
-fn anomaly(row: &Row) -> Result<StoredAnomaly> {
+pub(crate) fn anomaly(row: &Row) -> Result<StoredAnomaly> {
     Ok(StoredAnomaly {
         detected_at: row.time(0)?,
         severity: row.text(1)?,

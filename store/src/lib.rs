@@ -11,6 +11,7 @@ pub mod query;
 mod retention;
 mod rows;
 mod schema;
+mod search;
 mod settings;
 mod sqlite;
 mod time;
@@ -27,6 +28,7 @@ pub use query::{
 };
 pub use retention::{Removed, Retention, Usage};
 pub use rows::{AlertRow, AnomalyRow, LogRow, Rows, Written};
+pub use search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT};
 pub use settings::{SettingsError, StoreSettings};
 
 use engine::event::EventTime;
@@ -177,6 +179,30 @@ pub trait Store: Send {
     /// # Errors
     /// The store cannot be read.
     fn alert(&mut self, id: &str) -> Result<Option<StoredAlert>>;
+
+    /// Log lines that hold what is asked for, newest first, of at most [`MOST_LOOKED_AT`] that are looked at.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn search_logs(&mut self, search: &LogSearch, page: &Page) -> Result<Found<StoredLog>>;
+
+    /// As [`Store::search_logs`], for anomalies.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn search_anomalies(&mut self, search: &AnomalySearch, page: &Page) -> Result<Found<StoredAnomaly>>;
+
+    /// As [`Store::search_logs`], for alerts; those with the newest anomaly first.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn search_alerts(&mut self, search: &AlertSearch, page: &Page) -> Result<Found<FoundAlert>>;
+
+    /// What became of an alert's deliveries, oldest first; of more than `most`, the newest.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn sink_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>>;
 
     /// Removes what is too old or too much, in one small step; call again while [`Removed::more`] says so.
     ///

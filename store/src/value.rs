@@ -88,6 +88,14 @@ impl Row {
         }
     }
 
+    /// A whole number, or nothing.
+    pub fn maybe_int(&self, index: usize) -> Result<Option<i64>> {
+        match self.cells.get(index) {
+            Some(Value::Null) => Ok(None),
+            _ => self.int(index).map(Some),
+        }
+    }
+
     /// A number.
     pub fn real(&self, index: usize) -> Result<f64> {
         match self.cells.get(index) {

@@ -6,6 +6,7 @@ mod outbox;
 mod queries;
 mod removing;
 mod schema;
+mod search;
 mod writing;
 
 use engine::event::{EventTime, Level};
