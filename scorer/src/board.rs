@@ -4,7 +4,10 @@
 //! another time is shown when it came.
 
 mod lanes;
+mod outcomes;
+mod prefill;
 mod shelf;
+mod tail;
 mod tally;
 
 use std::collections::VecDeque;
@@ -15,8 +18,15 @@ use engine::detect::Warming;
 use notify::AlertRecord;
 
 pub use lanes::{Lane, Lanes, MOST_MINUTES, Total};
-pub use shelf::Shelf;
+pub use prefill::prefill;
+pub use shelf::{Shelf, last_seen};
+pub use tail::{Shown, TailFilter, holds};
 pub use tally::Tally;
+
+use outcomes::Outcomes;
+use tail::Viewers;
+
+use crate::deliver::SinkResult;
 
 /// Batches whose durations are remembered.
 const BATCHES: usize = 512;
@@ -33,6 +43,8 @@ pub struct Board(Arc<Inner>);
 struct Inner {
     lanes: Mutex<Lanes>,
     shelf: Mutex<Shelf>,
+    outcomes: Mutex<Outcomes>,
+    viewers: Viewers,
     /// Seconds from a batch's arrival to its acknowledgement, newest last.
     batches: Mutex<VecDeque<f32>>,
     warming: Mutex<(Option<Instant>, Vec<Warming>)>,
@@ -70,6 +82,16 @@ impl Board {
     /// A record of an alert was written.
     pub fn alert(&self, record: Arc<AlertRecord>) {
         self.alerts().put(record);
+    }
+
+    /// An attempt to tell a sink ended.
+    pub fn outcome(&self, result: SinkResult) {
+        lock(&self.0.outcomes).put(result);
+    }
+
+    /// The last attempts to tell of an alert, oldest first.
+    pub fn outcomes(&self, alert_id: &str) -> Vec<SinkResult> {
+        lock(&self.0.outcomes).of(alert_id)
     }
 
     /// A batch was acknowledged, so long after it came.

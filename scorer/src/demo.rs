@@ -1,4 +1,5 @@
-//! `scorer demo`: trains, simulates and scores in one process, without Kafka. It keeps nothing on disk.
+//! `scorer demo`: trains, simulates and scores in one process, without Kafka. What it keeps is in a temporary folder
+//! that goes when it ends.
 
 mod controls;
 mod show;
@@ -10,14 +11,16 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::store::StoreSettings;
 use anyhow::Context as _;
 use engine::event::EventTime;
+use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 use crate::config::table::Group;
-use crate::config::{Flags, Input, Place, Settings, Subset};
+use crate::config::{Flags, Input, KeptLogs, Place, Settings, Subset};
 use crate::live::Loaded;
 use crate::run::{self, App, Signals};
 use crate::serve::{self, Servers};
@@ -60,7 +63,9 @@ pub struct DemoArgs {
 pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let stream = Stream::new(&simulation(&args), args.seconds)?;
-    let settings = own_settings(Settings::load(args.settings)?);
+    let mut settings = own_settings(Settings::load(args.settings)?);
+    // Dropped when everything else has ended.
+    let _store = temporary_store(&mut settings)?;
     run::init_log(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(demonstrate(settings, stream, args.seed, started));
@@ -82,14 +87,23 @@ fn simulation(args: &DemoArgs) -> simulator::Params {
 fn own_settings(mut settings: Settings) -> Settings {
     settings.inputs = vec![Input::Simulator];
     settings.kafka.in_use = false;
-    // Nothing is left behind unasked.
-    if is_default(&settings, "STORE_PATH") && is_default(&settings, "DATABASE_URL") {
-        settings.store = None;
-    }
     if is_default(&settings, "LOG_LEVEL") {
         settings.log.filter = "warn,anomaly=off".to_owned();
     }
     settings
+}
+
+/// A store of its own with all lines, where none is asked for: nothing is left behind unasked.
+fn temporary_store(settings: &mut Settings) -> anyhow::Result<Option<TempDir>> {
+    let is_asked_for = !is_default(settings, "STORE_PATH") || !is_default(settings, "DATABASE_URL");
+    let logs = is_default(settings, "STORE_LOGS").then_some(KeptLogs::All);
+    let Some(store) = settings.store.as_mut().filter(|_| !is_asked_for) else { return Ok(None) };
+    let folder = tempfile::Builder::new().prefix("isolog-demo-").tempdir();
+    let folder =
+        folder.context("no temporary folder can be made; set TMPDIR, or STORE_PATH= for no store")?;
+    store.place = StoreSettings::Embedded { path: folder.path().join("isolog.db") };
+    store.logs = logs.unwrap_or(store.logs);
+    Ok(Some(folder))
 }
 
 fn is_default(settings: &Settings, name: &str) -> bool {

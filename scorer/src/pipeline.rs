@@ -326,6 +326,7 @@ impl Scoring {
     ) -> (Vec<Outgoing>, Outcome) {
         let mut outgoing = Vec::new();
         let mut outcome = Outcome::default();
+        self.tally.begin();
         for record in records.iter() {
             let mut learned = match learning.of(record.partition()) {
                 state::Scoring::Plain => None,
@@ -382,7 +383,7 @@ impl Scoring {
         };
         let Judged { score, pattern, known_pattern } = judged;
         let is_odd = score.score > loaded.threshold.score;
-        self.tally.line(&event.service);
+        self.tally.line(event, &judged, is_odd);
         if let Some(summary) = &self.parts.summary {
             summary.add(event);
         }

@@ -12,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::EXIT_ERROR;
 use crate::anomaly::AnomalyFeed;
-use crate::board::Board;
+use crate::board::{self, Board};
 use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
 use crate::deliver::{self, Deliveries};
 use crate::demo::Controls;
@@ -95,6 +95,9 @@ impl App {
         if parts.settings.serve.grpc.is_some() {
             parts.keeper.open_pushed().map_err(anyhow::Error::msg)?;
         }
+        if let Some(store) = &parts.settings.store {
+            prefill(&parts.board, ::store::open(&store.place)?);
+        }
         let (intake, pipeline) = pipeline::start(&parts, runtime)?;
         let pipeline::Parts { settings, model, metrics, health, feed, alerts, summary, keeper, board } =
             parts;
@@ -120,6 +123,16 @@ impl App {
         }
         Ok((app, pipeline))
     }
+}
+
+/// Shows what the store has of the time before; nobody waits for it.
+fn prefill(board: &Board, mut store: Box<dyn ::store::Store>) {
+    let (board, started) = (board.clone(), board::now());
+    tokio::task::spawn_blocking(move || {
+        if let Err(error) = board::prefill(&board, store.as_mut(), started) {
+            tracing::warn!("the pages show nothing of the time before this start: {error}");
+        }
+    });
 }
 
 /// Name of the model in health.
@@ -203,7 +216,7 @@ impl App {
     /// # Errors
     /// A sink or its outbox cannot be made from the settings.
     pub fn start_deliveries(&self) -> anyhow::Result<Deliveries> {
-        deliver::start(&self.settings, &self.metrics.sinks, &self.health, &Handle::current())
+        deliver::start(&self.settings, &self.metrics.sinks, &self.health, &self.board, &Handle::current())
     }
 
     /// Runs until a signal comes, every source has ended, or a room fails; then stops everything in order: no new

@@ -1,6 +1,7 @@
 //! The newest alerts with their last records, for pages without a store and for what the store does not have yet.
 //! Bounded: of too many, those that are resolved go first.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -51,7 +52,6 @@ impl Shelf {
         self.by_id.get(id)?.last().map(Arc::as_ref)
     }
 
-    #[cfg(test)]
     /// The records of an alert that are kept, oldest first; none where it is not known.
     pub fn records(&self, id: &str) -> Vec<Arc<AlertRecord>> {
         self.by_id.get(id).cloned().unwrap_or_default()
@@ -60,7 +60,7 @@ impl Shelf {
     /// The newest record of each alert, those whose last anomaly is newest first.
     pub fn newest(&self) -> Vec<Arc<AlertRecord>> {
         let mut newest: Vec<_> = self.by_id.values().filter_map(|records| records.last().cloned()).collect();
-        newest.sort_by(|a, b| (&b.last_seen, &b.id).cmp(&(&a.last_seen, &a.id)));
+        newest.sort_by_cached_key(|record| Reverse((last_seen(record), record.id.clone())));
         newest
     }
 
@@ -69,6 +69,11 @@ impl Shelf {
         let newest = self.by_id.values().filter_map(|records| records.last());
         newest.filter(|record| record.status == Status::Firing).count()
     }
+}
+
+/// Event time of an alert's last anomaly, in microseconds since the epoch.
+pub fn last_seen(record: &AlertRecord) -> i64 {
+    record.last_seen.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_microsecond)
 }
 
 #[cfg(test)]

@@ -3,10 +3,12 @@
 
 use engine::alert::{News, Watch};
 use engine::detect::{OTHER, Severity};
-use engine::model::Score;
+use engine::event::LogEvent;
+use engine::model::{Judged, Score};
 use foldhash::fast::RandomState as Foldhash;
 use hashbrown::HashMap;
 
+use super::tail::Tail;
 use super::{Board, MOST_WARMING, Total, now};
 use crate::live::Loaded;
 
@@ -25,6 +27,7 @@ pub struct Tally {
     memo: [u16; MEMO],
     /// Places in `counts` that hold something.
     touched: Vec<usize>,
+    tail: Tail,
 }
 
 impl Tally {
@@ -36,15 +39,24 @@ impl Tally {
             places: HashMap::default(),
             memo: [0; MEMO],
             touched: Vec::new(),
+            tail: Tail::default(),
         };
         tally.forget();
         tally
     }
 
-    /// A line of this service was scored.
-    pub fn line(&mut self, service: &str) {
-        let place = self.place(service);
+    /// A batch begins.
+    pub fn begin(&mut self) {
+        self.tail.begin(&self.board);
+    }
+
+    /// A line was scored.
+    pub fn line(&mut self, event: &LogEvent, judged: &Judged, is_odd: bool) {
+        let place = self.place(&event.service);
         self.at(place).lines += 1;
+        if self.tail.is_watched() {
+            self.tail.line(event, judged.score.score, is_odd);
+        }
     }
 
     /// Something was found of this service.
@@ -75,6 +87,7 @@ impl Tally {
 
     /// A batch or a tick is over.
     pub fn flush(&mut self) {
+        self.tail.flush();
         if self.touched.is_empty() {
             return;
         }
@@ -110,12 +123,12 @@ impl Tally {
         if self.counts[remembered].0 == service {
             return remembered;
         }
-        let place = self.places.get(service).copied().unwrap_or_else(|| self.begin(service));
+        let place = self.places.get(service).copied().unwrap_or_else(|| self.meet(service));
         self.memo[slot % MEMO] = place as u16;
         place
     }
 
-    fn begin(&mut self, service: &str) -> usize {
+    fn meet(&mut self, service: &str) -> usize {
         if self.counts.len() >= MOST_SERVICES {
             return 0;
         }
@@ -136,13 +149,18 @@ impl Tally {
 mod tests {
     use super::*;
 
+    fn line(tally: &mut Tally, service: &str) {
+        let event = LogEvent { service: service.to_owned(), ..LogEvent::default() };
+        tally.line(&event, &Judged::default(), false);
+    }
+
     #[test]
     fn each_line_and_finding_reaches_the_board_once() {
         let board = Board::default();
         let mut tally = Tally::new(board.clone());
         for round in 0..3 {
             for service in ["billing", "bowling", "", "x", "billing"] {
-                tally.line(service);
+                line(&mut tally, service);
             }
             tally.found("billing", Severity::Warning);
             if round > 0 {
@@ -163,7 +181,7 @@ mod tests {
     fn services_without_a_place_are_counted_together_and_get_one_in_the_next_batch() {
         let board = Board::default();
         let mut tally = Tally::new(board.clone());
-        (0..MOST_SERVICES + 9).for_each(|number| tally.line(&format!("{number}")));
+        (0..MOST_SERVICES + 9).for_each(|number| line(&mut tally, &format!("{number}")));
         tally.flush();
         let total: u64 = board.lanes().overview(now(), 60).over_time.iter().map(|total| total.lines).sum();
         assert_eq!(total, MOST_SERVICES as u64 + 9);

@@ -11,6 +11,7 @@ use notify::AlertRecord;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::SinkMetrics;
+use crate::board::Board;
 
 /// Version of the shapes of results and dead letters.
 pub const SCHEMA: u32 = 1;
@@ -111,17 +112,33 @@ pub struct Ledger {
     letters: Vec<DeadLetter>,
     not_before: Option<Duration>,
     metrics: SinkMetrics,
+    board: Board,
 }
 
 impl Ledger {
     /// Keeps in all of `keeps`.
     pub fn new(sink: &str, keeps: Vec<Box<dyn Keep>>, metrics: SinkMetrics) -> Self {
         let (results, letters) = (VecDeque::new(), Vec::new());
-        Self { sink: sink.to_owned(), keeps, results, letters, not_before: None, metrics }
+        Self {
+            sink: sink.to_owned(),
+            keeps,
+            results,
+            letters,
+            not_before: None,
+            metrics,
+            board: Board::default(),
+        }
+    }
+
+    /// Results are shown on this board too.
+    #[must_use]
+    pub fn shown_on(self, board: &Board) -> Self {
+        Self { board: board.clone(), ..self }
     }
 
     /// Takes a result.
     pub fn result(&mut self, result: SinkResult) {
+        self.board.outcome(result.clone());
         if self.keeps.is_empty() {
             return;
         }

@@ -20,8 +20,10 @@ use notify::dispatch::Limits;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+pub use ledger::{SinkResult, Verdict};
 pub use metrics::SinkMetrics;
 
+use crate::board::Board;
 use crate::config::{Settings, SinkSettings};
 use crate::metrics::Health;
 use desk::Desk;
@@ -46,6 +48,7 @@ pub fn start(
     settings: &Settings,
     metrics: &SinkMetrics,
     health: &Health,
+    board: &Board,
     runtime: &Handle,
 ) -> anyhow::Result<Deliveries> {
     let mut deliveries = Deliveries::default();
@@ -66,7 +69,7 @@ pub fn start(
             Receiver::new(sink, sinks.timeout)
                 .map_err(|why| anyhow::anyhow!("the sink {name} cannot be made: {why}"))?
         };
-        let ledger = Ledger::new(name, keeps(settings, producer.as_ref())?, metrics.clone());
+        let ledger = Ledger::new(name, keeps(settings, producer.as_ref())?, metrics.clone()).shown_on(board);
         let seed = u64::from(std::process::id()) << 8 | number as u64;
         let desk = Desk::new(name, outbox, ledger, metrics.clone(), limits, seed);
         let worker = Worker::new(name, desk, receiver, runtime.clone(), deliveries.stop.clone());

@@ -6,6 +6,7 @@ mod api;
 mod guard;
 mod page;
 mod session;
+mod stored;
 mod throttle;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use super::peers::{Allowed, Peers};
 use crate::run::App;
 use answer::Refusal;
 use guard::Guard;
+use stored::Stored;
 
 /// Event streams that may be open at once.
 const STREAMS: usize = 64;
@@ -45,6 +47,8 @@ struct Shared {
     started: Instant,
     streams: Arc<Semaphore>,
     guard: Arc<Guard>,
+    /// Where there is a store.
+    stored: Option<Stored>,
 }
 
 /// Serves until `App::stop`, then until the last connection ended.
@@ -61,11 +65,13 @@ pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
 
 fn router(app: App) -> Router {
     let guard = Arc::new(Guard::new(&app.settings));
+    let stored = app.settings.store.as_ref().map(|store| Stored::new(store.place.clone()));
     let shared = Shared {
         app,
         started: Instant::now(),
         streams: Arc::new(Semaphore::new(STREAMS)),
         guard: Arc::clone(&guard),
+        stored,
     };
     let read = api::read().layer(middleware::from_fn_with_state(guard.clone(), guard::read));
     let change = api::change()

@@ -1,5 +1,7 @@
 //! The routes of the API, each part in a file of its own.
 
+mod alerts;
+mod logs;
 mod overview;
 mod simulation;
 

@@ -6,16 +6,22 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use engine::detect::Severity;
 use futures_util::StreamExt;
 use notify::AlertRecord;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use store::AnomalySearch;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
-use super::MOST;
-use crate::anomaly::Feed;
+use super::question;
+use crate::anomaly::{AnomalyRecord, Feed};
+
+/// Anomalies where no number is asked for.
+const USUAL: usize = 100;
 
 /// Web accesses summed up.
 pub async fn summary(State(shared): State<Shared>) -> Response {
@@ -25,31 +31,53 @@ pub async fn summary(State(shared): State<Shared>) -> Response {
     }
 }
 
-/// What `/api/v1/anomalies` may be asked for.
+/// Which anomalies.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
+pub struct Question {
+    service: Option<String>,
+    severity: Option<String>,
+    detector: Option<String>,
     limit: Option<String>,
+    after: Option<String>,
 }
 
-/// The newest anomalies, newest first.
-pub async fn anomalies(State(shared): State<Shared>, Asked(page): Asked<Page>) -> Response {
-    newest("anomalies", &shared.app.feed, &page)
+#[derive(Debug, Default, Serialize)]
+struct Answer {
+    anomalies: Vec<Value>,
+    next: Option<String>,
 }
 
-/// The newest records of alerts, newest first.
-pub async fn alerts(State(shared): State<Shared>, Asked(page): Asked<Page>) -> Response {
-    newest("alerts", &shared.app.alerts, &page)
-}
-
-fn newest<T: Serialize>(name: &str, feed: &Feed<T>, page: &Page) -> Response {
-    let limit = match super::number("limit", page.limit.as_deref(), MOST, 100) {
-        Ok(limit) => limit,
-        Err(refusal) => return refusal.into_response(),
+/// The newest anomalies, newest first: of all detectors out of the store, where there is one; else the newest odd lines
+/// out of memory, on one page.
+pub async fn anomalies(
+    State(shared): State<Shared>,
+    Asked(asked): Asked<Question>,
+) -> Result<Json<impl Serialize>, Refusal> {
+    let name = |severity: Severity| severity.as_str();
+    let severity = question::one_of("severity", asked.severity.as_deref(), &Severity::ALL, name)?;
+    let search = AnomalySearch {
+        service: question::service(asked.service)?,
+        severity: severity.map(|severity| severity.as_str().to_owned()),
+        detector: question::service(asked.detector)?,
+        ..AnomalySearch::default()
     };
-    let recent = feed.recent();
-    let records: Vec<&T> = recent.iter().rev().take(limit).map(Arc::as_ref).collect();
-    Json(serde_json::json!({ name: records })).into_response()
+    let page = question::page(asked.limit.as_deref(), USUAL, asked.after.as_deref())?;
+    if let Some(stored) = &shared.stored {
+        let found = stored.ask(move |store| store.search_anomalies(&search, &page)).await?;
+        let read = |row: &store::StoredAnomaly| serde_json::from_str(&row.record).ok();
+        let anomalies = found.rows.iter().filter_map(read).collect();
+        return Ok(Json(Answer { anomalies, next: found.next.as_ref().map(question::cursor) }));
+    }
+    let wants = |record: &&Arc<AnomalyRecord>| {
+        search.service.as_ref().is_none_or(|service| record.service == *service)
+            && search.severity.as_ref().is_none_or(|severity| record.severity == severity)
+            && search.detector.as_ref().is_none_or(|detector| record.detector == detector)
+    };
+    let recent = shared.app.feed.recent();
+    let records = recent.iter().rev().filter(wants).take(page.most);
+    let anomalies = records.filter_map(|record| serde_json::to_value(record.as_ref()).ok()).collect();
+    Ok(Json(Answer { anomalies, next: None }))
 }
 
 /// Anomalies from now on as server-sent events: `anomaly` with a record; `missed` with a number where the client

@@ -1,7 +1,10 @@
 //! The page's data and its controls. A file of its own for each part; every route stands in [`read`] or in [`change`].
 
+mod alerts;
 mod feeds;
+mod logs;
 mod overview;
+mod question;
 mod simulation;
 mod status;
 
@@ -9,7 +12,6 @@ use axum::Router;
 use axum::routing::{get, post, put};
 
 use super::Shared;
-use super::answer::Refusal;
 
 /// Most entries of one answer.
 const MOST: usize = 500;
@@ -21,8 +23,11 @@ pub fn read() -> Router<Shared> {
         .route("/api/v1/overview", get(overview::overview))
         .route("/api/v1/anomalies", get(feeds::anomalies))
         .route("/api/v1/anomalies/stream", get(feeds::anomaly_stream))
-        .route("/api/v1/alerts", get(feeds::alerts))
+        .route("/api/v1/alerts", get(alerts::list))
         .route("/api/v1/alerts/stream", get(feeds::alert_stream))
+        .route("/api/v1/alerts/{id}", get(alerts::detail))
+        .route("/api/v1/logs", get(logs::search))
+        .route("/api/v1/logs/stream", get(logs::stream))
         .route("/api/v1/simulation", get(simulation::standing))
         .route("/summary.json", get(feeds::summary))
 }
@@ -32,16 +37,4 @@ pub fn change() -> Router<Shared> {
     Router::new()
         .route("/api/v1/simulation", put(simulation::change))
         .route("/api/v1/simulation/burst", post(simulation::burst))
-}
-
-/// A whole number that was asked for, or the default.
-fn number(name: &str, written: Option<&str>, most: usize, default: usize) -> Result<usize, Refusal> {
-    match written.map(|written| (written, written.parse::<usize>())) {
-        None => Ok(default),
-        Some((_, Ok(number))) if (1..=most).contains(&number) => Ok(number),
-        Some((written, _)) => {
-            let written: String = written.chars().take(100).collect();
-            Err(Refusal::bad(format!("{name} = {written:?} is not allowed: a number from 1 to {most}")))
-        }
-    }
 }

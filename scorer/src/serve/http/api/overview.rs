@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
-use super::number;
+use super::question::number;
 use crate::board::{self, MOST_MINUTES, Total};
 
 /// Grave alerts that are shown.

@@ -2,6 +2,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::detect::Severity;
+use engine::event::LogEvent;
+use engine::model::Judged;
 use serde_json::json;
 
 use super::*;
@@ -24,10 +26,10 @@ pub(super) fn alert(number: u32, revision: u32, severity: &str, status: &str) ->
 
 fn fill(board: &Board) {
     let mut tally = Tally::new(board.clone());
-    for _ in 0..7 {
-        tally.line("billing");
+    for service in ["billing"; 7].into_iter().chain(["<script>"]) {
+        let event = LogEvent { service: service.to_owned(), ..LogEvent::default() };
+        tally.line(&event, &Judged::default(), false);
     }
-    tally.line("<script>");
     tally.found("billing", Severity::Info);
     tally.found("billing", Severity::Critical);
     tally.flush();
