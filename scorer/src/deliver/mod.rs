@@ -20,7 +20,9 @@ use notify::dispatch::Limits;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-pub use ledger::{SinkResult, Verdict};
+pub use ledger::SinkResult;
+#[cfg(test)]
+pub use ledger::Verdict;
 pub use metrics::SinkMetrics;
 
 use crate::board::Board;
