@@ -5,6 +5,7 @@ mod bench;
 mod codegen;
 mod compose;
 mod fuzz;
+mod playground;
 mod setup;
 mod shell;
 mod test;
@@ -33,6 +34,8 @@ enum Command {
     Faults(test::Faults),
     /// Fuzz each target of fuzz/, or those named, and say how many executions there were
     Fuzz(fuzz::Arguments),
+    /// Make playground/index.html: the engine in WebAssembly with a small model, in one page
+    Playground,
     /// Install what the tests need beyond Rust; what is there already is left alone
     Setup,
     /// Feed hostile input for a long time and measure memory
@@ -50,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Command::Compose(arguments) => compose::run(&arguments),
         Command::Faults(arguments) => test::faults(&arguments),
         Command::Fuzz(arguments) => fuzz::run(&arguments),
+        Command::Playground => playground::run(),
         Command::Setup => setup::run(),
         Command::Soak => test::soak(),
         Command::Test => test::run(),

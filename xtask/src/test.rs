@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use testkit::tools::{LONG_TESTS, SEEDS};
 
-use crate::{setup, shell};
+use crate::{playground, setup, shell};
 
 /// Passed and failed tests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,7 @@ pub fn run() -> Result<()> {
         count.add(shell::run(&mut deny(&["check", check])?).is_ok());
     }
     advisories(&mut count)?;
+    rebuilt_page(&mut count)?;
     println!("{} passed, {} failed", count.passed, count.failed);
     if count.failed > 0 || !tests_passed {
         bail!("not everything passed");
@@ -152,6 +153,24 @@ fn deny(arguments: &[&str]) -> Result<Command> {
     let mut command = shell::command(setup::cargo_deny()?);
     command.args(arguments);
     Ok(command)
+}
+
+/// The page is compiled anew, where the compiler for WebAssembly is at hand, and answers as the engine does.
+fn rebuilt_page(count: &mut Count) -> Result<()> {
+    if let Some(missing) = playground::missing() {
+        println!("THE WEBASSEMBLY PAGE WAS NOT COMPILED AGAIN, only the committed one was tested: {missing}");
+        return Ok(());
+    }
+    let page = playground::page(&playground::compile()?)?;
+    let fresh = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm/index.html");
+    std::fs::write(&fresh, page).with_context(|| format!("writing {}", fresh.display()))?;
+    let mut tests = shell::cargo();
+    tests.env("PLAYGROUND_PAGE", &fresh);
+    // The whole workspace, so that nothing is compiled again with other features.
+    tests.args(["test", "--workspace", "--test", "it", "--", "the_page_answers_as_the_engine_does"]);
+    let (found, passed) = counted(&mut tests)?;
+    count.add(passed && found.passed == 1);
+    Ok(())
 }
 
 /// The advisories come from a database that cargo-deny clones: without a copy on this machine nothing can be said.

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry};
+use super::registry::{At, Detect, Entry, Filling, Service};
 use super::state::PerService;
 use super::steps::Steps;
 use super::{Class, Finding, Severity};
+use crate::event::EventTime;
 
 pub(crate) const NAME: &str = "error_burst";
 
@@ -85,6 +86,20 @@ impl Detect for Detector {
             evidence: window.kept.lines(),
         };
         out.push(found.into());
+    }
+
+    fn filling(&self, service: &Service<'_>) -> Option<Filling> {
+        let steps = self.state.get(service.slot)?;
+        let (start, window) = steps.newest();
+        let errors = window.map_or(0, |window| window.errors);
+        (errors > 0).then(|| Filling {
+            detector: NAME,
+            service: service.name().to_owned(),
+            value: f64::from(errors),
+            bound: self.settings[service.profile()].more_than,
+            unit: "lines",
+            window: (EventTime::from_micros(start), EventTime::from_micros(start + steps.step())),
+        })
     }
 
     fn forget(&mut self, slot: usize) {

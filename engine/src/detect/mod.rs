@@ -49,7 +49,7 @@ pub(crate) use knobs::{Knobs, knobs};
 pub use odd_session::Sessions;
 use reader::Reader;
 use registry::{At, Detect, Service};
-pub use registry::{Entry, REGISTRY, Warming};
+pub use registry::{Entry, Filling, REGISTRY, Warming};
 pub use rules::{Rule, RuleError, Rules};
 use seen::Facts;
 pub use seen::{Origin, Seen};
@@ -146,6 +146,10 @@ const GONE: i64 = 86_400 * steps::SECOND;
 /// Closing windows is tried whenever a service's time passes a multiple of this, in microseconds.
 const GRID: i64 = 5 * steps::SECOND;
 
+/// The years 1 to 9999: a line that claims to be of before or after is taken as of its end, and sums of times stay
+/// within their range.
+const TIMES: (i64, i64) = (-62_135_596_800 * steps::SECOND, 253_402_300_799 * steps::SECOND);
+
 /// The whole bank of detectors for one stream of lines: those of one partition, or of all.
 pub struct Detectors {
     settings: Settings,
@@ -228,7 +232,7 @@ impl Detectors {
     pub fn push(&mut self, seen: &Seen<'_>, out: &mut Vec<Finding>) {
         let event = seen.event;
         let slot = self.slot(&event.service);
-        let mut time = event.timestamp.as_micros();
+        let mut time = event.timestamp.as_micros().clamp(TIMES.0, TIMES.1);
         let Self { services, suspects, stream, counters, bank, .. } = self;
         let clock = &mut services.clocks[slot];
         let stream = &stream[clock.profile.min(stream.len() - 1)];
@@ -281,7 +285,7 @@ impl Detectors {
 
     /// The clock moves on: windows of silent services close, silence is noticed.
     pub fn tick(&mut self, tick: Tick, out: &mut Vec<Finding>) {
-        let now = tick.now.as_micros();
+        let now = tick.now.as_micros().clamp(TIMES.0, TIMES.1);
         let passed = self.now.map_or(0, |before| now.saturating_sub(before).max(0));
         self.now = Some(self.now.map_or(now, |before| before.max(now)));
         if tick.caught_up {
@@ -376,6 +380,16 @@ impl Detectors {
     /// What each detector left untold because there was too much of it.
     pub fn held_back(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.bank.iter().map(|(name, detector)| (*name, detector.held_back()))
+    }
+
+    /// The newest windows of all services that are being filled, those of detectors that tell of windows before
+    /// their end.
+    pub fn fillings(&self) -> impl Iterator<Item = Filling> {
+        let spoken = self.services.clocks.iter().enumerate().filter(|(_, clock)| clock.has_spoken());
+        spoken.flat_map(|(slot, clock)| {
+            let service = Service { slot, clock, lateness_s: 0.0, live: self.live };
+            self.bank.iter().filter_map(move |(_, detector)| detector.filling(&service))
+        })
     }
 
     /// What detectors still need before they can say something of a service; at most `most` entries.

@@ -91,6 +91,23 @@ pub struct Warming {
     pub needs: String,
 }
 
+/// A window that is not told yet, and how far it is from its bound.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Filling {
+    /// The detector.
+    pub detector: &'static str,
+    /// The service.
+    pub service: String,
+    /// What was measured so far.
+    pub value: f64,
+    /// What it must stay within.
+    pub bound: f64,
+    /// Unit of both.
+    pub unit: &'static str,
+    /// The window, its end excluded.
+    pub window: (EventTime, EventTime),
+}
+
 /// A detector: all its services' states. What it says depends on the order of one service's lines and ticks only.
 pub(crate) trait Detect: Send {
     /// A line. Late ones come too: most detectors leave them.
@@ -113,6 +130,11 @@ pub(crate) trait Detect: Send {
 
     /// What it lacks for a service.
     fn needs(&self, _service: &Service<'_>) -> Option<String> {
+        None
+    }
+
+    /// Its newest window of a service, where one is being filled.
+    fn filling(&self, _service: &Service<'_>) -> Option<Filling> {
         None
     }
 

@@ -56,6 +56,11 @@ impl<T: Default + Clone> Steps<T> {
         self.cells.get_mut(place)
     }
 
+    /// Start of the newest step that has a cell, and the cell.
+    pub fn newest(&self) -> (i64, Option<&T>) {
+        (self.time_of(self.head), self.cells.get(self.place(self.head)))
+    }
+
     /// The cells of the window that ends before step `end`, oldest first; those after the newest are left out.
     pub fn window(&self, end: i64) -> impl Iterator<Item = &T> {
         self.range(end - self.window as i64, end)
