@@ -11,11 +11,11 @@ use engine::model::{Model, Provenance, Scratch};
 use rand::{Rng, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use simulator::{Params, Simulator};
+use testkit::plot::{Plot, Scale};
 
 use crate::compare::machine;
 use crate::corpus;
 use crate::measure::own_cpu_s;
-use crate::plot::Plot;
 use crate::table::{figure, median};
 use crate::work::full::each_batch;
 use crate::work::hashing::Vectorizer;
@@ -112,7 +112,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                     points.iter().map(|(x, y)| format!("{x} → {} ns", figure(*y))).collect();
                 println!("{}: {name}: {}", chart.name, points.join(", "));
             }
-            let plot = Plot { title: chart.title, x: chart.x, y: "ns a line", series: &series };
+            let plot = Plot {
+                title: chart.title,
+                x: chart.x,
+                scale: Scale::Logarithmic,
+                y: "ns a line",
+                series: &series,
+            };
             let path = arguments.out.join(format!("{}.svg", chart.name));
             std::fs::write(&path, plot.svg()).with_context(|| format!("cannot write {}", path.display()))?;
         }

@@ -8,7 +8,6 @@ mod growth;
 mod incidents;
 mod measure;
 mod pairs;
-mod plot;
 mod redraw;
 mod server;
 mod table;

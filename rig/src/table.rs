@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+pub use testkit::plot::figure;
+
 /// What a figure has to reach.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub enum Bar {
@@ -50,17 +52,6 @@ pub fn median(values: &[f64]) -> f64 {
         n if n % 2 == 1 => sorted[n / 2],
         n => f64::midpoint(sorted[n / 2 - 1], sorted[n / 2]),
     }
-}
-
-/// Three digits that count, without an exponent.
-pub fn figure(value: f64) -> String {
-    let digits = match value.abs() {
-        100.0.. => 0,
-        10.0.. => 1,
-        1.0.. => 2,
-        _ => 3,
-    };
-    format!("{value:.digits$}")
 }
 
 /// `median (least–greatest)`, without the brackets for one value.

@@ -99,6 +99,8 @@ pub struct Metrics {
     pub alerts: Family<AlertLabel, Counter>,
     /// Alerts that the daily budget held back.
     pub alerts_held_back: Counter,
+    /// Findings that detectors left untold, by detector.
+    pub findings_held_back: Family<DetectorLabel, Counter>,
     /// Lines that detectors did not use, by why: `late`, `future`, `beyond_cap`.
     pub lines_not_detected: Family<ReasonLabel, Counter>,
     /// Services that detectors keep a state of, by stream.
@@ -152,6 +154,7 @@ impl Default for Metrics {
             anomalies: Family::default(),
             alerts: Family::default(),
             alerts_held_back: Counter::default(),
+            findings_held_back: Family::default(),
             lines_not_detected: Family::default(),
             detected_services: Gauge::default(),
             consumer_lag_lines: Family::default(),
@@ -192,6 +195,11 @@ impl Default for Metrics {
             "alerts_held_back",
             "Alerts that the daily budget held back",
             metrics.alerts_held_back.clone(),
+        );
+        registry.register(
+            "findings_held_back",
+            "Findings that a detector left untold because there were too many of them",
+            metrics.findings_held_back.clone(),
         );
         registry.register(
             "lines_not_detected",

@@ -1,5 +1,6 @@
 //! What came out of detectors and alerts becomes records on their way out, counted, logged and shown.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use engine::alert::{AlertChange, Cause, News, Watch};
@@ -23,12 +24,13 @@ pub struct Teller {
     board: Board,
     public_url: Option<String>,
     counted: Counters,
+    held_back: BTreeMap<&'static str, u64>,
 }
 
 impl Teller {
     /// Counts into `metrics`, shows on `alerts` and `board`; `public_url` is where people reach the pages.
     pub fn new(metrics: Metrics, alerts: AlertFeed, board: Board, public_url: Option<String>) -> Self {
-        Self { metrics, alerts, board, public_url, counted: Counters::default() }
+        Self { metrics, alerts, board, public_url, counted: Counters::default(), held_back: BTreeMap::new() }
     }
 
     /// Makes records of everything in `news`, under the model of this digest, and empties it. Odd lines have their
@@ -90,14 +92,21 @@ impl Teller {
             let label = ReasonLabel { reason: reason.to_owned() };
             self.metrics.lines_not_detected.get_or_create(&label).inc_by(now.saturating_sub(before));
         }
+        for (detector, held_back) in &seen.held_back {
+            let before = self.held_back.insert(detector, *held_back).unwrap_or_default();
+            let label = DetectorLabel::of(detector);
+            self.metrics.findings_held_back.get_or_create(&label).inc_by(held_back.saturating_sub(before));
+        }
         self.metrics.detected_services.set(i64::try_from(seen.services).unwrap_or(i64::MAX));
     }
 }
 
 /// What the detectors of all streams hold at a tick.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Seen {
     counters: Counters,
+    /// By detector.
+    held_back: BTreeMap<&'static str, u64>,
     services: usize,
 }
 
@@ -108,6 +117,9 @@ impl Seen {
         self.counters.late += counters.late;
         self.counters.future += counters.future;
         self.counters.beyond_cap += counters.beyond_cap;
+        for (detector, held_back) in watch.detectors().held_back().filter(|(_, held_back)| *held_back > 0) {
+            *self.held_back.entry(detector).or_default() += held_back;
+        }
         self.services += watch.detectors().services();
     }
 }

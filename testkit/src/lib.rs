@@ -11,6 +11,7 @@ pub mod connect;
 pub mod kafka;
 #[cfg(feature = "servers")]
 pub mod mail;
+pub mod plot;
 #[cfg(feature = "servers")]
 pub mod port;
 #[cfg(feature = "servers")]

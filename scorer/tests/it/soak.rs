@@ -1,11 +1,17 @@
-//! Long and hostile streams: memory stays near what it was at idle, and the scorer reads on.
+//! Long and hostile streams: memory stays near what it was at idle, and the scorer reads on. An hour of ordinary lines
+//! leaves memory, state and store where they were.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::iter::Peekable;
 use std::path::Path;
 
+use engine::event::EventTime;
+use simulator::{Params, Simulator};
 use testkit::kafka::Broker;
 use testkit::long_tests;
+use testkit::plot::{Plot, Scale, figure};
+use testkit::workdir::Workdir;
 
 use crate::rig::Scorer;
 
@@ -54,8 +60,13 @@ fn tail(path: &Path) -> String {
 
 /// Peak resident memory since the last [`forget_peak`], in KiB.
 fn peak_kib(process: u32) -> u64 {
+    status_kib(process, "VmHWM:")
+}
+
+/// A size that the kernel tells of a process, in KiB.
+fn status_kib(process: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
@@ -71,7 +82,7 @@ fn assert_grew_little(process: u32, idle: u64) {
 
 #[test]
 fn a_hostile_file_costs_at_most_64_mib_and_stops_nothing() {
-    let folder = testkit::workdir::Workdir::create("hostile").unwrap();
+    let folder = Workdir::create("hostile").unwrap();
     let log = folder.write("app.log", "").unwrap();
     let found = folder.path().join("anomalies.jsonl");
     let input = format!("file:{}", log.display());
@@ -114,4 +125,122 @@ fn hostile_kafka_records_cost_at_most_64_mib_and_stop_nothing() {
     }
     assert_grew_little(process, idle);
     assert!(scorer.stop().0.success());
+}
+
+/// Lines of a second of the simulator.
+const RATE: u32 = 2_000;
+/// The store's cap, below what the hour would fill.
+const STORE_BYTES: u64 = 64 << 20;
+/// A snapshot of what is learnt may grow to this.
+const STATE_BYTES: u64 = 64 << 20;
+
+/// Minutes of event time.
+fn minutes() -> u32 {
+    if long_tests() { 60 } else { 4 }
+}
+
+/// What a scorer holds at one minute, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    resident: u64,
+    state: u64,
+    store: u64,
+}
+
+impl Held {
+    fn of(scorer: &Scorer, store: &Path) -> Self {
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |file| file.len());
+        let log = store.with_extension("db-wal");
+        Self {
+            resident: status_kib(scorer.id(), "VmRSS:") * 1024,
+            state: scorer.metric("isolog_state_snapshot_bytes") as u64,
+            store: length(store) + length(&log),
+        }
+    }
+}
+
+/// Appends the simulator's lines until `until`; how many there were.
+fn append_until(simulator: &mut Peekable<Simulator>, until: EventTime, output: &mut impl Write) -> usize {
+    let mut count = 0;
+    while let Some(line) = simulator.next_if(|line| line.timestamp < until) {
+        let event = serde_json::json!({
+            "timestamp": line.timestamp.to_string(),
+            "level": line.level.as_str(),
+            "service": line.service,
+            "message": line.message,
+            "trace_id": line.trace_id,
+        });
+        writeln!(output, "{event}").unwrap();
+        count += 1;
+    }
+    output.flush().unwrap();
+    count
+}
+
+/// Event time runs faster than the clock: each minute's lines come as soon as those before are scored.
+#[test]
+fn an_hour_of_two_thousand_lines_a_second_leaves_memory_flat_and_state_and_store_bounded() {
+    let folder = Workdir::create("soak-hour").unwrap();
+    let log = folder.write("app.log", "").unwrap();
+    let store = folder.path().join("isolog.db");
+    let (input, path, bytes) =
+        (format!("file:{}", log.display()), store.display().to_string(), STORE_BYTES.to_string());
+    let state = folder.path().join("state").display().to_string();
+    let mut arguments = vec!["--input", &input, "--store-path", &path, "--store-max-bytes", &bytes];
+    arguments.extend(["--state-dir", &state, "--file-poll-ms", "20", "--store-logs", "all"]);
+    let mut scorer = Scorer::start_with("soak", &["LOG_LEVEL=warn"], &arguments);
+    scorer.wait_ready();
+    let start = jiff::Timestamp::now().as_microsecond() - i64::from(minutes()) * 60_000_000;
+    let start = start.div_euclid(60_000_000) * 60_000_000;
+    let params = Params { start: EventTime::from_micros(start), rate: RATE.into(), ..Params::default() };
+    let mut simulator = Simulator::new(params).unwrap().peekable();
+    let mut output = std::io::BufWriter::new(OpenOptions::new().append(true).open(&log).unwrap());
+    let mut sent = 0;
+    let mut held = Vec::new();
+    println!("| minute | lines | resident MiB | state MiB | store MiB |\n|---|---|---|---|---|");
+    for minute in 1..=minutes() {
+        let until = EventTime::from_micros(start + i64::from(minute) * 60_000_000);
+        sent += append_until(&mut simulator, until, &mut output);
+        scorer.wait("all lines of the minute", |scorer| scorer.counted() == sent);
+        let now = Held::of(&scorer, &store);
+        println!("| {minute} | {sent} | {} | {} | {} |", mib(now.resident), mib(now.state), mib(now.store));
+        held.push(now);
+    }
+    assert!(scorer.metric("isolog_lines_rejected_total") == 0.0);
+    assert!(scorer.stop().0.success());
+    if long_tests() {
+        draw(&held);
+    }
+    let worst = |part: &[Held], of: fn(&Held) -> u64| part.iter().map(of).max().unwrap();
+    let (early, late) = held.split_at(held.len() / 2);
+    let (before, after) = (worst(early, |one| one.resident), worst(late, |one| one.resident));
+    // Tables and caches fill in the first minutes.
+    let room = if long_tests() { before / 10 } else { before / 2 };
+    assert!(after <= before + room + (8 << 20), "memory went from {before} to {after} bytes");
+    let state = worst(&held, |one| one.state);
+    assert!((1..STATE_BYTES).contains(&state), "{state}");
+    // Its size is looked at after each 4 MiB; the log of SQLite is beside it.
+    let store = worst(&held, |one| one.store);
+    assert!((1 << 20..STORE_BYTES + STORE_BYTES / 2).contains(&store), "{store}");
+}
+
+fn mib(bytes: u64) -> String {
+    figure(bytes as f64 / f64::from(1 << 20))
+}
+
+fn draw(held: &[Held]) {
+    let series = |name: &str, of: fn(&Held) -> u64| {
+        let point =
+            |(minute, one): (usize, &Held)| (minute as f64 + 1.0, of(one) as f64 / f64::from(1 << 20));
+        (name.to_owned(), held.iter().enumerate().map(point).collect())
+    };
+    let series = [
+        series("resident memory", |one| one.resident),
+        series("store (cap 64 MiB)", |one| one.store),
+        series("snapshot of the state", |one| one.state),
+    ];
+    let title = "An hour at 2,000 lines/s";
+    let plot = Plot { title, x: "minutes of event time", scale: Scale::Linear, y: "MiB", series: &series };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plots/soak.svg");
+    std::fs::write(path, plot.svg()).unwrap();
 }

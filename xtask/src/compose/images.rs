@@ -12,6 +12,11 @@ use crate::{setup, shell};
 const DEBIAN: &str = "debian:bookworm-slim";
 const RUST: &str = "rust:1.95-bookworm";
 const KAFKA: &str = "apache/kafka:4.1.0";
+const POSTGRES: &str = "postgres:17.6-bookworm";
+
+/// The images that compose.yaml names and that are made here where they cannot be pulled.
+#[cfg(test)]
+pub const STAND_INS: [&str; 2] = [KAFKA, POSTGRES];
 
 /// Certificates that an operator added to this machine: containers go through the same proxies.
 const LOCAL_CERTIFICATES: &str = "/usr/local/share/ca-certificates";
@@ -21,7 +26,9 @@ const LOCAL_CERTIFICATES: &str = "/usr/local/share/ca-certificates";
 /// # Errors
 /// When a package manager or Docker fails.
 pub fn make(docker: &Docker) -> Result<()> {
-    for (tag, build) in [(DEBIAN, debian as fn(&Docker) -> Result<()>), (RUST, rust), (KAFKA, kafka)] {
+    for (tag, build) in
+        [(DEBIAN, debian as fn(&Docker) -> Result<()>), (RUST, rust), (KAFKA, kafka), (POSTGRES, postgres)]
+    {
         if !shell::succeeds(docker.command().args(["image", "inspect", tag])) {
             println!("compose: making {tag}");
             build(docker).with_context(|| format!("cannot make {tag}"))?;
@@ -75,6 +82,12 @@ fn kafka(docker: &Docker) -> Result<()> {
         shell::run(shell::command("cp").arg(file).arg(&context.0))?;
     }
     build(docker, &context, KAFKA, "kafka.Dockerfile")
+}
+
+fn postgres(docker: &Docker) -> Result<()> {
+    let context = Scratch::create("postgres")?;
+    shell::run(shell::command("cp").arg("xtask/images/postgres-run").arg(&context.0))?;
+    build(docker, &context, POSTGRES, "postgres.Dockerfile")
 }
 
 fn build(docker: &Docker, context: &Scratch, tag: &str, file: &str) -> Result<()> {

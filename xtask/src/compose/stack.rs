@@ -14,6 +14,8 @@ const PROJECT: &str = "isolog-xtask";
 /// Away from the ports that a stack of the user's may have.
 const PORTS: [(&str, &str); 3] =
     [("ISOLOG_HTTP_PORT", "18080"), ("ISOLOG_GRPC_PORT", "15051"), ("ISOLOG_KAFKA_PORT", "19092")];
+/// What runs without a profile.
+const SERVICES: [&str; 4] = ["kafka", "postgres", "scorer", "simulator"];
 const POLL: Duration = Duration::from_secs(1);
 
 /// The stack of one run.
@@ -33,7 +35,7 @@ impl<'a> Stack<'a> {
         let _ = std::fs::remove_dir_all(&stack.folder);
         std::fs::create_dir_all(stack.folder.join("models"))
             .with_context(|| format!("cannot create {}", stack.folder.display()))?;
-        shell::run(shell::command("cp").args(["-a", "compose.yaml", "data"]).arg(&stack.folder))?;
+        shell::run(shell::command("cp").args(["-a", "compose.yaml", "data", "deploy"]).arg(&stack.folder))?;
         shell::run(shell::command("chown").args(["-R", "1000:1000"]).arg(stack.folder.join("models")))?;
         shell::run(stack.command().args(["down", "--volumes", "--remove-orphans"]))?;
         Ok(stack)
@@ -102,7 +104,7 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// Names the service that is.
     pub fn no_root(&self) -> Result<()> {
-        for service in ["kafka", "scorer", "simulator"] {
+        for service in SERVICES {
             let user = self.inspect(service, "{{.Config.User}}")?;
             ensure!(
                 !user.is_empty() && !user.starts_with('0') && user != "root",
@@ -117,7 +119,7 @@ impl<'a> Stack<'a> {
     /// # Errors
     /// Names the service that publishes elsewhere.
     pub fn only_loopback(&self) -> Result<()> {
-        for service in ["kafka", "scorer", "simulator"] {
+        for service in SERVICES {
             let format = "{{range .HostConfig.PortBindings}}{{range .}}{{.HostIp}} {{end}}{{end}}";
             let addresses = self.inspect(service, format)?;
             let elsewhere = addresses.split_whitespace().find(|address| *address != "127.0.0.1");
@@ -140,6 +142,18 @@ impl<'a> Stack<'a> {
             Ok(found.starts_with('{'))
         })?;
         Ok(found)
+    }
+
+    /// How many anomalies the database holds.
+    ///
+    /// # Errors
+    /// When PostgreSQL does not answer.
+    pub fn stored_anomalies(&self) -> Result<u64> {
+        let mut command = self.command();
+        command.args(["exec", "--no-TTY", "postgres", "psql", "--username=isolog"]);
+        command.args(["--tuples-only", "--no-align", "--command=SELECT count(*) FROM anomalies", "isolog"]);
+        let printed = shell::output(&mut command)?;
+        printed.trim().parse().with_context(|| format!("psql printed {printed:?}"))
     }
 
     /// How many records a topic has got, over all partitions.
