@@ -1,6 +1,7 @@
 //! `scorer backfill`: the detectors' baselines from recorded logs, so that what needs days of history has them at the next
 //! start of `scorer run`. The clock is made from the lines' own times. Tells nobody of anything and scores for nobody.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,13 +13,14 @@ use engine::detect::{self, Seen, Source, Text, Tick};
 use engine::event::{EventTime, LogEvent};
 use engine::id::FindingId;
 use engine::model::{Judged, Scratch};
+use tokio::runtime::Runtime;
 
 use crate::EXIT_ERROR;
 use crate::backtest::clock::{Clock, Step};
 use crate::config::{Flags, Input, Settings, Subset, table::Group};
 use crate::live::Loaded;
 use crate::scan::{progress, report_rejects};
-use crate::state::{Filling, Learned, Stream};
+use crate::state::{Filling, Stream, Target};
 
 /// Longest list of what still needs history.
 const MOST_SHOWN: usize = 10;
@@ -27,11 +29,12 @@ const EXAMPLES: &str = "Examples:
   scorer backfill --input file:/var/log/app.log --state-dir state history/*.jsonl.zst
   STATE_DIR=state INPUT=otlp scorer backfill week.csv.gz       for what peers push
   scorer backfill --replace --state-dir state --input file:app.log history/*.gz
+  scorer backfill --replace --kafka-bootstrap-servers broker:9092 history/*.gz      into STATE_TOPIC
 
-Stop the scorer first: it writes what it has learnt over this. Give it the same MODEL_PATH, INPUT, STATE_DIR and detector
-settings as `scorer run`. Lines that the scorer reads later and that are older than the newest of these count as late.
-With Kafka as the input there is nothing to fill: what is learnt of a service belongs to its partition, which a file does
-not tell; let `scorer run` read the topic from its oldest record instead (a new KAFKA_GROUP_ID).
+Stop the scorers first: they write what they have learnt over this. Give it the same MODEL_PATH, INPUT, STATE_DIR and
+detector settings as `scorer run`. Lines that a scorer reads later and that are older than the newest of these count as late.
+With Kafka, what is learnt of a service belongs to its partition: let `scorer run` read lines of every service once, stop
+it, and fill then; services that no partition has had are left out and told. How far inputs are read never changes.
 
 Exit status: 0 when it was filled, 2 on an error.";
 
@@ -41,7 +44,7 @@ pub struct Filled;
 
 impl Subset for Filled {
     const GROUPS: &'static [Group] =
-        &[Group::Input, Group::Decode, Group::Model, Group::Learn, Group::Alerts];
+        &[Group::Input, Group::Kafka, Group::Decode, Group::Model, Group::Learn, Group::Alerts];
 }
 
 /// Arguments of `scorer backfill`.
@@ -68,39 +71,47 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     if settings.learn.watch.is_none() {
         bail!("DETECT = false: there are no detectors to fill; leave it out, or set it to true");
     }
-    let stream = stream_of(&settings.inputs)?;
-    let Some(folder) = &settings.state_dir else {
-        bail!(
-            "STATE_DIR is not set: name the directory in which `scorer run` keeps what it learns, with --state-dir"
-        )
-    };
-    let filling = Filling::begin(folder, stream.clone(), args.replace)?;
+    // The topic's store asks brokers from tasks of its own.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let mut filling = begin(&settings, &runtime, args.replace)?;
     let path = &settings.model.path;
     let loaded = Loaded::new(corpus::load_model(path)?, &settings.model, Some(path.clone()));
-    let mut learned = Learned::new(&settings.learn, &stream);
-    learned.use_model(loaded.in_use());
-    let scratch = crate::remember::scratch(settings.model.table_lines);
-    let mut history =
-        History { settings: &settings, loaded: &loaded, learned, scratch, clock: Clock::default(), lines: 0 };
+    filling.targets.iter_mut().for_each(|target| target.learned.use_model(loaded.in_use()));
+    let mut history = History {
+        settings: &settings,
+        loaded: &loaded,
+        targets: &mut filling.targets,
+        scratch: crate::remember::scratch(settings.model.table_lines),
+        clock: Clock::default(),
+        owners: BTreeMap::new(),
+        lines: 0,
+        nobodys: BTreeMap::new(),
+    };
     history.read(&args.files)?;
-    if history.lines == 0 {
-        eprintln!("error: no line of {} could be read; nothing is changed", args.files.join(" "));
+    let (lines, nobodys) = (history.lines, history.nobodys);
+    if lines == 0 {
+        let left: u64 = nobodys.values().sum();
+        let why = if left > 0 { "no partition has had any of their services" } else { "could not be read" };
+        eprintln!("error: no line of {} was learnt: {why}; nothing is changed", args.files.join(" "));
         return Ok(ExitCode::from(EXIT_ERROR));
     }
-    let bytes = filling.keep(&history.learned)?;
-    history.report(&stream, bytes);
+    let bytes = filling.keep()?;
+    report(&mut filling.targets, lines, &nobodys, bytes);
     Ok(ExitCode::SUCCESS)
 }
 
-/// The stream whose state is filled.
-fn stream_of(inputs: &[Input]) -> anyhow::Result<Stream> {
-    match inputs {
-        [Input::Kafka] => bail!(
-            "INPUT = kafka: what is learnt of a service belongs to its partition, which a file does not tell, so it cannot \
-             be filled from files; let `scorer run` read the topic from its oldest record (a new KAFKA_GROUP_ID), or set \
-             INPUT to file:PATH, stdin or otlp"
-        ),
-        [input] => Ok(Stream::input(&input.to_string())),
+/// What is filled.
+fn begin(settings: &Settings, runtime: &Runtime, replace: bool) -> anyhow::Result<Filling> {
+    match settings.inputs.as_slice() {
+        [Input::Kafka] => Filling::of_topic(settings, runtime.handle().clone(), replace),
+        [input] => {
+            let Some(folder) = &settings.state_dir else {
+                bail!(
+                    "STATE_DIR is not set: name the directory in which `scorer run` keeps what it learns, with --state-dir"
+                )
+            };
+            Filling::of_folder(settings, folder, Stream::input(&input.to_string()), replace)
+        }
         inputs => {
             let names: Vec<String> = inputs.iter().map(Input::to_string).collect();
             bail!(
@@ -129,10 +140,14 @@ impl detect::Origin for Nowhere {
 struct History<'a> {
     settings: &'a Settings,
     loaded: &'a Loaded,
-    learned: Learned,
+    targets: &'a mut [Target],
     scratch: Scratch,
     clock: Clock<LogEvent>,
+    /// By service: its stream's place, where it has one.
+    owners: BTreeMap<String, Option<usize>>,
     lines: u64,
+    /// Lines of services that no partition has had.
+    nobodys: BTreeMap<String, u64>,
 }
 
 impl History<'_> {
@@ -148,62 +163,100 @@ impl History<'_> {
             for event in &mut batch.events {
                 self.settings.redactor.redact(event);
                 self.clock.take(event.timestamp.as_micros(), || std::mem::take(event), &mut steps);
-                self.follow(&mut steps);
+                self.follow(&mut steps)?;
             }
             bar.set_position(reader.bytes_read());
         }
         self.clock.finish(&mut steps);
-        self.follow(&mut steps);
+        self.follow(&mut steps)?;
         bar.finish_and_clear();
         report_rejects(reader.rejects(), false);
         Ok(())
     }
 
-    fn follow(&mut self, steps: &mut Vec<Step<LogEvent>>) {
+    fn follow(&mut self, steps: &mut Vec<Step<LogEvent>>) -> anyhow::Result<()> {
         for step in steps.drain(..) {
             match step {
                 Step::Tick(now) => {
-                    if let Some(watch) = self.learned.watch() {
+                    for watch in self.targets.iter_mut().filter_map(|target| target.learned.watch()) {
                         watch.learn_tick(Tick { now, caught_up: true });
                     }
                 }
-                Step::Line(event) => self.line(&event),
+                Step::Line(event) => self.line(&event)?,
             }
         }
+        Ok(())
     }
 
-    fn line(&mut self, event: &LogEvent) {
+    /// Place of the stream that a service's lines are of.
+    fn owner(&mut self, service: &str) -> anyhow::Result<Option<usize>> {
+        if let Some(owner) = self.owners.get(service) {
+            return Ok(*owner);
+        }
+        let mut owners = self.targets.iter_mut().enumerate();
+        let mut next = || owners.find_map(|(place, target)| target.has(service).then_some(place));
+        let owner = next();
+        if let (Some(one), Some(other)) = (owner, next()) {
+            let name = |place: usize| {
+                self.targets.get(place).map_or_else(String::new, |one| one.stream().to_string())
+            };
+            bail!(
+                "{} and {} have both had lines of the service {service:?}, so nobody has all of them: key the topic by \
+                 service, or set DETECT_TOPIC",
+                name(one),
+                name(other)
+            );
+        }
+        self.owners.insert(service.to_owned(), owner);
+        Ok(owner)
+    }
+
+    fn line(&mut self, event: &LogEvent) -> anyhow::Result<()> {
+        let owner = self.owner(&event.service)?;
+        let Some(target) = owner.and_then(|place| self.targets.get_mut(place)) else {
+            *self.nobodys.entry(event.service.clone()).or_default() += 1;
+            return Ok(());
+        };
+        let learned = &mut target.learned;
         let Judged { score, pattern, known_pattern } =
-            self.learned.judge(&self.loaded.model, event, &mut self.scratch);
+            learned.judge(&self.loaded.model, event, &mut self.scratch);
         let origin = Nowhere(self.lines);
         let (score, percentile) = (score.score, score.percentile);
-        if let Some(watch) = self.learned.watch() {
+        if let Some(watch) = learned.watch() {
             watch.learn(&Seen { event, score, percentile, pattern, known_pattern, origin: &origin });
         }
-        self.learned.learn(&self.loaded.model, event, &mut self.scratch);
+        learned.learn(&self.loaded.model, event, &mut self.scratch);
         self.lines += 1;
+        Ok(())
     }
+}
 
-    fn report(&mut self, stream: &Stream, bytes: usize) {
-        let lines = self.lines;
-        let Some(watch) = self.learned.watch() else { return };
+fn report(targets: &mut [Target], lines: u64, nobodys: &BTreeMap<String, u64>, bytes: usize) {
+    println!("learnt {lines} lines ({bytes} bytes)");
+    let mut warming = Vec::new();
+    for target in targets {
+        let stream = target.stream().to_string();
+        let Some(watch) = target.learned.watch() else { continue };
         let bank = watch.detectors();
-        let until = bank.event_time().map(|time| time.to_string()).unwrap_or_default();
-        println!(
-            "learnt {lines} lines of {} services until {until} for {stream} ({bytes} bytes)",
-            bank.services()
-        );
-        let warming = bank.warming(MOST_SHOWN + 1);
-        if warming.is_empty() {
-            println!("no detector needs more history");
-            return;
-        }
-        println!("what still needs history:");
-        for one in warming.iter().take(MOST_SHOWN) {
-            println!("  {} of {}: {}", one.detector, one.service, one.needs);
-        }
-        if warming.len() > MOST_SHOWN {
-            println!("  and more");
-        }
+        let Some(until) = bank.event_time() else { continue };
+        println!("  {stream}: {} services until {until}", bank.services());
+        warming.extend(bank.warming(MOST_SHOWN + 1));
+    }
+    for (service, lines) in nobodys.iter().take(MOST_SHOWN) {
+        println!("left out: {lines} lines of {service:?}, which no partition has had yet");
+    }
+    if nobodys.len() > MOST_SHOWN {
+        println!("left out: {} more services", nobodys.len() - MOST_SHOWN);
+    }
+    if warming.is_empty() {
+        println!("no detector needs more history");
+        return;
+    }
+    println!("what still needs history:");
+    for one in warming.iter().take(MOST_SHOWN) {
+        println!("  {} of {}: {}", one.detector, one.service, one.needs);
+    }
+    if warming.len() > MOST_SHOWN {
+        println!("  and more");
     }
 }

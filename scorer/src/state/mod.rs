@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use engine::event::EventTime;
 use tokio::runtime::Handle;
 
-pub use fill::Filling;
+pub use fill::{Filling, Target};
 pub use learned::{InUse, LearnSettings, Learned};
 use learning::Held;
 pub use learning::{Learning, Scoring};
