@@ -104,6 +104,7 @@ impl Storm {
         arguments.extend(["--alert-topic", &self.alerts, "--dead-letter-topic", ""]);
         arguments.extend(["--database-url", &self.database, "--store-logs", "all"]);
         arguments.extend(["--snapshot-interval-ms", "500", "--kafka-property", "session.timeout.ms=3000"]);
+        arguments.extend(["--kafka-property", "heartbeat.interval.ms=500"]);
         let mut scorer = Scorer::start_with("storm", &SENSITIVE, &arguments);
         scorer.wait("partitions", |scorer| assignments(scorer) > 0);
         self.members.push(scorer);
