@@ -1,0 +1,27 @@
+// The slider moves the share, the alerts a day and the setting; prints the setting that it copied.
+"use strict";
+
+const { check, open, run, same } = require("./rig.js");
+
+run(async (browser, base) => {
+  const { page, context, faults } = await open(browser, base);
+  await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+  await page.goto(`${base}/#/threshold`);
+  const setting = page.locator("#setting");
+  await setting.filter({ hasText: /ANOMALY_SCORE_THRESHOLD=/ }).waitFor();
+  const before = await page.locator(".tiles").innerText();
+  const written = await setting.innerText();
+  await page.locator("#threshold").focus();
+  for (let step = 0; step < 60; step += 1) await page.keyboard.press("ArrowLeft");
+  await page.waitForFunction((old) => document.getElementById("setting").innerText !== old, written);
+  const after = await page.locator(".tiles").innerText();
+  check(after !== before, `the slider changes nothing: ${after}`);
+  const number = (text, name) => Number(text.split(`${name}\n`)[1].split("\n")[0].replace(/[^\d.]/g, ""));
+  check(number(after, "Odd lines a day") > number(before, "Odd lines a day"), `a lower threshold, fewer odd lines: ${before} → ${after}`);
+  await page.locator("#copy-setting").click();
+  await page.locator(".toast", { hasText: "Copied." }).waitFor();
+  const copied = await page.evaluate(() => navigator.clipboard.readText());
+  same(copied, await setting.innerText(), "the clipboard");
+  same(faults, [], "the page's faults");
+  console.log(copied);
+});
