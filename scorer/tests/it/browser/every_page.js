@@ -1,5 +1,5 @@
 // Every page, light and dark, wide and on a phone: no fault, no serious finding of axe, nothing beside the screen,
-// the focus on its heading, and every chart also as a table. Takes the pages to look at.
+// the focus on its heading, and every chart also as a table. Takes the pages to look at; `alert` is the first one's.
 "use strict";
 
 const axe = require("@axe-core/playwright").default;
@@ -41,6 +41,13 @@ async function proveLook(page) {
   check(seen, "axe finds nothing in a page with a serious fault");
 }
 
+async function firstAlert(page) {
+  await page.evaluate(() => (location.hash = "#/alerts"));
+  const link = page.locator(".alert-row a").first();
+  await link.waitFor();
+  return (await link.getAttribute("href")).replace("#/", "");
+}
+
 run(async (browser, base, ...names) => {
   for (const colorScheme of ["light", "dark"]) {
     for (const [size, viewport] of Object.entries(SIZES)) {
@@ -48,7 +55,8 @@ run(async (browser, base, ...names) => {
       await page.goto(base);
       await settle(page);
       if (size === "wide") await proveLook(page);
-      for (const name of names) {
+      const alert = names.includes("alert") ? await firstAlert(page) : "";
+      for (const name of names.map((one) => (one === "alert" ? alert : one))) {
         const where = `${colorScheme}, ${size}`;
         await page.evaluate(() => (location.hash = "#/none"));
         await page.evaluate((to) => (location.hash = `#/${to}`), name);

@@ -12,11 +12,11 @@ run(async (browser, base, many, length) => {
   await page.waitForFunction((count) => document.querySelectorAll(".log-list li").length === count, Number(many));
   const texts = await page.locator(".log-list .message").allInnerTexts();
   const shown = texts.join("\n");
-  for (const part of ["<script>", "<img src=x onerror=", "javascript:", "⟨U+001B⟩[31m", "⟨U+202E⟩", "⟨U+0000⟩", "{{constructor"]) {
+  for (const part of ["<script>", "<img src=x onerror=", "javascript:", "⟨U+001B⟩[31m", "⟨U+202E⟩", "␀␀␀", "{{constructor"]) {
     check(shown.includes(part), `${part} is not shown as text:\n${shown.slice(0, 4_000)}`);
   }
   check(texts.every((text) => text.length < Number(length) / 2), "a long line is shown at its full length");
-  for (const name of ["overview", "alerts", "model", "threshold"]) {
+  for (const name of ["overview", "alerts"]) {
     await page.evaluate((to) => (location.hash = `#/${to}`), name);
     await page.waitForFunction(() => document.activeElement === document.querySelector("main h1"));
     await page.waitForFunction(() => document.querySelector("main .card, main .alert-list, main .empty"));

@@ -32,7 +32,8 @@ fn line(number: usize) -> String {
         _ => "checkout",
     };
     let time = jiff::Timestamp::now().to_string();
-    serde_json::json!({"timestamp": time, "level": "ERROR", "service": service, "message": message}).to_string()
+    serde_json::json!({"timestamp": time, "level": "ERROR", "service": service, "message": message})
+        .to_string()
 }
 
 #[test]

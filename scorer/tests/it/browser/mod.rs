@@ -55,7 +55,13 @@ fn a_raised_error_rate_makes_alerts_appear() {
 #[test]
 fn no_page_has_a_fault_or_a_serious_finding_of_axe() {
     let demo = Demo::start("browser-pages", &["--rate", "200", "--anomaly-ratio", "0.1"]);
-    play("every_page.js", &demo.base, &["overview", "simulation"]);
+    play("every_page.js", &demo.base, &["overview", "alerts", "alert", "logs", "simulation"]);
+}
+
+#[test]
+fn the_tail_survives_a_flood_stands_still_while_paused_and_stays_bounded() {
+    let demo = Demo::start("browser-tail", &["--rate", "2000"]);
+    play("tail.js", &demo.base, &[]);
 }
 
 #[test]

@@ -13,6 +13,8 @@ const CAUSES = {
   notice: "notice of the daily budget",
 };
 
+const OUTCOMES = { dead: "given up" };
+
 const card = (title, ...content) => h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, title)), content);
 
 function place(source) {
@@ -76,7 +78,7 @@ const deliveries = (all) =>
     ? table(
         "Deliveries",
         ["Sink", "Outcome", "Revision", "Time", "Detail"],
-        all.map((one) => [plain(one.sink), h("span", { class: `outcome ${one.outcome}` }, one.outcome), count(one.revision), moment(one.time), plain(one.detail || "–")]),
+        all.map((one) => [plain(one.sink), h("span", { class: `outcome ${one.outcome}` }, OUTCOMES[one.outcome] || one.outcome), count(one.revision), moment(one.time), plain(one.detail || "–")]),
       )
     : h("p", { class: "empty" }, "Nobody was told of this alert: no sink is set, or none wants to hear of it.");
 
@@ -179,7 +181,7 @@ export async function render(main, params, context) {
           h("p", { class: "lead" }, plain(alert.message)),
           facts(alert),
         ),
-        card("Lines that show it", evidence(evidenceLines)),
+        card("Lines that show it", evidence(evidenceLines), data.explained_by && data.explained_by !== alert.model && h("p", { class: "soft small" }, "Explained by the model in use now, which is not the one that scored them.")),
         h(
           "div",
           { class: "grid" },

@@ -8,6 +8,7 @@ import { scoreBar } from "./words.js";
 
 const LEVELS = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"];
 const PAGE = 100;
+const LOOKS = 10;
 // Most lines in the page, and most that wait while nobody looks.
 const SHOWN = 500;
 const WAITING = 500;
@@ -145,18 +146,31 @@ export async function render(main, params, context) {
     });
   }
 
+  // A look is bounded: where it found nothing yet, the next one goes on, and a person decides after some of them.
+  async function look(more) {
+    let answer = await get("logs", { ...asked(), limit: PAGE, after: more ? next : "" }, context.signal);
+    for (let looks = 1; answer.logs.length === 0 && answer.next && looks < LOOKS; looks += 1) {
+      answer = await get("logs", { ...asked(), limit: PAGE, after: answer.next }, context.signal);
+    }
+    return answer;
+  }
+
   async function search(more) {
     await context.attempt(wrong, async () => {
-      const answer = await get("logs", { ...asked(), limit: PAGE, after: more ? next : "" }, context.signal);
+      const answer = await look(more);
       next = answer.next ?? null;
-      note.textContent = KEPT[answer.kept] || "";
       if (!more) list.replaceChildren();
       list.append(...answer.logs.map(line));
-      older.hidden = !next || list.childElementCount >= SHOWN;
-      if (next && list.childElementCount >= SHOWN) note.textContent = `${count(SHOWN)} lines are shown; narrow the search or its time for the others. ${note.textContent}`;
+      const full = next && list.childElementCount >= SHOWN;
+      note.textContent = [
+        full && `${count(SHOWN)} lines are shown; narrow the search or its time for the others.`,
+        answer.cut_short && next && "The search has not looked at all lines: the button goes on with older ones.",
+        KEPT[answer.kept],
+      ].filter(Boolean).join(" ");
+      older.hidden = !next || full;
       bound();
       empty.hidden = list.childElementCount > 0;
-      empty.textContent = "No kept line matches.";
+      empty.textContent = next ? "No line so far matches." : "No kept line matches.";
       if (!more) announce(`${answer.logs.length}${next ? " or more" : ""} lines`);
     });
   }
