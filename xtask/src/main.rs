@@ -38,7 +38,7 @@ enum Command {
     Playground,
     /// Install what the tests need beyond Rust; what is there already is left alone
     Setup,
-    /// Feed hostile input for a long time and measure memory
+    /// Feed hostile input, and an hour of ordinary lines, and measure memory; draws docs/plots/soak.svg
     Soak,
     /// Run everything that CI runs, but for the formatter and clippy
     Test,
