@@ -5,7 +5,9 @@
 
 mod lanes;
 mod outcomes;
+mod patterns;
 mod prefill;
+mod scores;
 mod shelf;
 mod tail;
 mod tally;
@@ -18,12 +20,15 @@ use engine::detect::Warming;
 use notify::AlertRecord;
 
 pub use lanes::{Lane, Lanes, MOST_MINUTES, Total};
+pub use patterns::Patterns;
 pub use prefill::prefill;
+pub use scores::{CELLS, Spread};
 pub use shelf::{Shelf, last_seen};
 pub use tail::{Shown, TailFilter, holds};
 pub use tally::Tally;
 
 use outcomes::Outcomes;
+use scores::Scores;
 use tail::Viewers;
 
 use crate::deliver::SinkResult;
@@ -45,6 +50,8 @@ struct Inner {
     shelf: Mutex<Shelf>,
     outcomes: Mutex<Outcomes>,
     viewers: Viewers,
+    scores: Mutex<Scores>,
+    patterns: Mutex<Patterns>,
     /// Seconds from a batch's arrival to its acknowledgement, newest last.
     batches: Mutex<VecDeque<f32>>,
     warming: Mutex<(Option<Instant>, Vec<Warming>)>,
@@ -92,6 +99,22 @@ impl Board {
     /// The last attempts to tell of an alert, oldest first.
     pub fn outcomes(&self, alert_id: &str) -> Vec<SinkResult> {
         lock(&self.0.outcomes).of(alert_id)
+    }
+
+    /// How the scores of late are spread, and over how long.
+    pub fn scores(&self) -> (Spread, Duration) {
+        lock(&self.0.scores).of_late(Instant::now())
+    }
+
+    /// Patterns that training never saw.
+    pub fn patterns(&self) -> Patterns {
+        lock(&self.0.patterns).clone()
+    }
+
+    /// What was counted under another model says nothing of this one.
+    fn begin_model(&self) {
+        *lock(&self.0.scores) = Scores::default();
+        *lock(&self.0.patterns) = Patterns::default();
     }
 
     /// A batch was acknowledged, so long after it came.

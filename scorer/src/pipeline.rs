@@ -326,7 +326,7 @@ impl Scoring {
     ) -> (Vec<Outgoing>, Outcome) {
         let mut outgoing = Vec::new();
         let mut outcome = Outcome::default();
-        self.tally.begin();
+        self.tally.begin(loaded.model.digest());
         for record in records.iter() {
             let mut learned = match learning.of(record.partition()) {
                 state::Scoring::Plain => None,
@@ -383,7 +383,10 @@ impl Scoring {
         };
         let Judged { score, pattern, known_pattern } = judged;
         let is_odd = score.score > loaded.threshold.score;
-        self.tally.line(event, &judged, is_odd);
+        let wanted = self.tally.line(event, &judged, is_odd);
+        if wanted.is_any() {
+            self.tally.look(wanted, event, &judged, &loaded.model, &mut self.scratch);
+        }
         if let Some(summary) = &self.parts.summary {
             summary.add(event);
         }

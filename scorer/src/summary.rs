@@ -17,7 +17,7 @@ use engine::event::{EventTime, LogEvent};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
+use crate::config::{Input, Settings};
 use crate::metrics::{Metrics, ResultLabel};
 use crate::sink::cut;
 use heavy::Heavy;
@@ -25,6 +25,8 @@ use heavy::Heavy;
 const MINUTE: i64 = 60_000_000;
 /// How many minutes are the last hour.
 const MINUTES: i64 = 60;
+/// The hour in seconds.
+pub const WINDOW_SECONDS: u64 = 60 * MINUTES.unsigned_abs();
 /// How many of each are told.
 const TOP: usize = 10;
 /// Newest errors that are told.
@@ -41,7 +43,8 @@ pub struct Summary(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    path: PathBuf,
+    /// `None` where it is only shown.
+    path: Option<PathBuf>,
     names: FieldNames,
     window: Mutex<Window>,
 }
@@ -77,13 +80,15 @@ impl Summary {
     /// What the settings ask for.
     pub fn of(settings: &Settings) -> Option<Self> {
         let output = &settings.output;
-        let path = output.summary_path.clone()?;
-        Some(Self::new(path, output.summary_error_status, settings.decode.names.clone()))
+        let path = output.summary_path.clone();
+        // The demo's page shows it, and nothing is written unasked.
+        let is_shown = path.is_some() || settings.inputs.contains(&Input::Simulator);
+        is_shown.then(|| Self::new(path, output.summary_error_status, settings.decode.names.clone()))
     }
 
-    /// To be written to `path`; a status of `least_error` or more is an error. The attributes' names are those of
+    /// To be written to `path`, where there is one; a status of `least_error` or more is an error. The attributes' names are those of
     /// the settings.
-    fn new(path: PathBuf, least_error: u16, names: FieldNames) -> Self {
+    fn new(path: Option<PathBuf>, least_error: u16, names: FieldNames) -> Self {
         Self(Arc::new(Inner { path, names, window: Mutex::new(Window::new(least_error)) }))
     }
 
@@ -102,17 +107,26 @@ impl Summary {
         self.window(|window| window.report(now()))
     }
 
+    /// What the last hour comes to, and how many accesses that were.
+    pub fn report_and_accesses(&self) -> (Report, u64) {
+        self.window(|window| {
+            let report = window.report(now());
+            (report, window.minutes.iter().map(|minute| minute.accesses).sum())
+        })
+    }
+
     fn window<T>(&self, work: impl FnOnce(&mut Window) -> T) -> T {
         work(&mut self.0.window.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Writes the file every 10 s, and once more when the stop begins.
     pub async fn keep_writing(self, stop: CancellationToken, metrics: Metrics) {
+        let Some(path) = self.0.path.clone() else { return };
         let mut failing = false;
         loop {
             let stopped = stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none();
-            let this = self.clone();
-            let written = tokio::task::spawn_blocking(move || write(&this.0.path, &this.report())).await;
+            let (this, to) = (self.clone(), path.clone());
+            let written = tokio::task::spawn_blocking(move || write(&to, &this.report())).await;
             let written = written.unwrap_or_else(|error| Err(std::io::Error::other(error)));
             let result = if written.is_ok() { "ok" } else { "failed" };
             metrics.summary_writes.get_or_create(&ResultLabel { result }).inc();
@@ -120,7 +134,7 @@ impl Summary {
                 Ok(()) => failing = false,
                 Err(error) if !failing => {
                     failing = true;
-                    let path = self.0.path.display();
+                    let path = path.display();
                     tracing::warn!("SUMMARY_PATH = {path} cannot be written, tried again: {error}");
                 }
                 Err(_) => {}
@@ -156,6 +170,7 @@ fn now() -> EventTime {
 #[derive(Debug)]
 struct Minute {
     number: i64,
+    accesses: u64,
     ips: Heavy,
     urls: Heavy,
 }
@@ -193,6 +208,7 @@ impl Window {
         }
         let (ip, url) = (cut(access.ip, IP_BYTES), cut(access.url, URL_BYTES));
         let minute = self.minute(number);
+        minute.accesses += 1;
         if !ip.is_empty() {
             minute.ips.add(ip);
         }
@@ -209,7 +225,8 @@ impl Window {
     fn minute(&mut self, number: i64) -> &mut Minute {
         let place = self.minutes.partition_point(|minute| minute.number < number);
         if self.minutes.get(place).is_none_or(|minute| minute.number != number) {
-            self.minutes.insert(place, Minute { number, ips: Heavy::default(), urls: Heavy::default() });
+            self.minutes
+                .insert(place, Minute { number, accesses: 0, ips: Heavy::default(), urls: Heavy::default() });
         }
         &mut self.minutes[place]
     }

@@ -11,7 +11,7 @@ use crate::query::{
 };
 use crate::retention::{Removed, Retention, Usage};
 use crate::rows::{AlertRow, AnomalyRow, LogRow, Rows, Written};
-use crate::search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT};
+use crate::search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT, Oddness};
 use crate::value::{Row, Value};
 use crate::{Store, schema, time};
 
@@ -413,6 +413,10 @@ impl<B: Backend> Store for Database<B> {
 
     fn search_alerts(&mut self, search: &AlertSearch, page: &Page) -> Result<Found<FoundAlert>> {
         self.find_alerts(search, page, MOST_LOOKED_AT)
+    }
+
+    fn oddness(&mut self, detector: &str, from: EventTime, most: usize) -> Result<Vec<Oddness>> {
+        self.find_oddness(detector, from, most)
     }
 
     fn sink_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>> {

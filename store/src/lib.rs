@@ -28,7 +28,7 @@ pub use query::{
 };
 pub use retention::{Removed, Retention, Usage};
 pub use rows::{AlertRow, AnomalyRow, LogRow, Rows, Written};
-pub use search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT};
+pub use search::{AlertSearch, AnomalySearch, Found, FoundAlert, LogSearch, MOST_LOOKED_AT, Oddness};
 pub use settings::{SettingsError, StoreSettings};
 
 use engine::event::EventTime;
@@ -197,6 +197,12 @@ pub trait Store: Send {
     /// # Errors
     /// The store cannot be read.
     fn search_alerts(&mut self, search: &AlertSearch, page: &Page) -> Result<Found<FoundAlert>>;
+
+    /// When a detector found something since a time, newest first, at most `most` times.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn oddness(&mut self, detector: &str, from: EventTime, most: usize) -> Result<Vec<Oddness>>;
 
     /// What became of an alert's deliveries, oldest first; of more than `most`, the newest.
     ///

@@ -157,6 +157,21 @@ const RESULTS: &str = "\
 SELECT sink, alert_id, revision, outcome, http_status, detail, stored_at FROM sink_results WHERE alert_id = $1 \
 ORDER BY seq DESC LIMIT $2";
 
+const ODDNESS: &str = "\
+SELECT detected_at, affected_service, score FROM anomalies \
+WHERE detected_at >= $1 AND anomaly_type = $2 ORDER BY detected_at DESC, seq DESC LIMIT $3";
+
+/// When something was found of which service, and how odd it was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Oddness {
+    /// Event time.
+    pub time: EventTime,
+    /// The service that it is about.
+    pub service: String,
+    /// Score of its oddest line, in [0, 1].
+    pub score: f64,
+}
+
 /// Rows within a time, from a place on; all of one service where there is one.
 struct Span<'a> {
     statements: [Statements; 2],
@@ -303,6 +318,18 @@ impl<B: Backend> Database<B> {
         Ok(Found { is_cut_short: next.is_some(), rows, next })
     }
 
+    pub(crate) fn find_oddness(
+        &mut self,
+        detector: &str,
+        from: EventTime,
+        most: usize,
+    ) -> Result<Vec<Oddness>> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.query(ODDNESS, &[Value::Time(from), Value::from(detector), Value::Int(most)], |row| {
+            Ok(Oddness { time: row.time(0)?, service: row.text(1)?, score: row.real(2)? })
+        })
+    }
+
     pub(crate) fn find_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>> {
         let values = [Value::from(alert_id), Value::Int(Page::first(most).limit())];
         let mut results = self.query(RESULTS, &values, |row| {
@@ -323,7 +350,7 @@ impl<B: Backend> Database<B> {
 
 /// Every statement, with the index that it is to read.
 #[cfg(test)]
-pub(crate) fn statements() -> [(&'static str, &'static str); 10] {
+pub(crate) fn statements() -> [(&'static str, &'static str); 11] {
     [
         (LOGS.0, "logs_by_time"),
         (LOGS.1, "logs_by_time"),
@@ -333,6 +360,7 @@ pub(crate) fn statements() -> [(&'static str, &'static str); 10] {
         (ANOMALIES.1, "anomalies_by_time"),
         (ANOMALIES_OF_SERVICE.0, "anomalies_by_service"),
         (ANOMALIES_OF_SERVICE.1, "anomalies_by_service"),
+        (ODDNESS, "anomalies_by_time"),
         (ALERTS, "alerts_by_time"),
         (ALERT_END, "alerts_by_time"),
     ]

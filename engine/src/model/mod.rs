@@ -22,7 +22,7 @@ pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
 
 use crate::event::{LogEvent, LogLine};
-use crate::features::Line;
+use crate::features::{Line, WordKind};
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
 use explain::Explaining;
@@ -339,8 +339,17 @@ impl Model {
         Some(if share >= 1.0 { 0.0 } else { self.distribution.exceeded_by(share.max(0.0)) })
     }
 
+    /// How many of an event's words training has no count of, and how many words it has. A repeated word counts each
+    /// time; of words that training saw rarely the model may keep no count.
+    pub fn unseen_words(&self, event: &LogEvent, scratch: &mut Scratch) -> (u64, u64) {
+        scratch.line.read(event);
+        let words = scratch.line.keyed().iter().filter(|word| matches!(word.kind, WordKind::Message(_)));
+        let is_unseen = |key| u64::from(self.core.counts.seen(key) == 0);
+        words.fold((0, 0), |(unseen, all), word| (unseen + is_unseen(word.key), all + 1))
+    }
+
     /// Lines a day at the rate of the training data; `None` where it spans less than a minute.
-    fn lines_per_day(&self) -> Option<f64> {
+    pub fn lines_per_day(&self) -> Option<f64> {
         const MICROS_PER_DAY: f64 = 86_400e6;
         const LEAST_SPAN_MICROS: i64 = 60_000_000;
         let span = self.provenance.last_time.checked_sub(self.provenance.first_time)?;

@@ -1,19 +1,26 @@
 //! What the scoring thread counts for the board: by itself while a batch lasts, added to the board when it ends, so
 //! that an ordinary line takes no lock.
 
+use std::hash::BuildHasher as _;
+use std::time::Instant;
+
 use engine::alert::{News, Watch};
 use engine::detect::{OTHER, Severity};
 use engine::event::LogEvent;
-use engine::model::{Judged, Score};
+use engine::model::{Judged, Model, Score, Scratch};
 use foldhash::fast::RandomState as Foldhash;
 use hashbrown::HashMap;
 
+use super::patterns::Counting;
+use super::scores::{Spread, cell_of};
 use super::tail::Tail;
-use super::{Board, MOST_WARMING, Total, now};
+use super::{Board, MOST_WARMING, Total, lock, now};
 use crate::live::Loaded;
 
 /// Services that are told apart within a batch.
 const MOST_SERVICES: usize = 256;
+/// The words of the first line of a batch are looked up, and of one line in so many after it.
+const SAMPLE_EVERY: u32 = 1_024;
 /// Places for the services that came last.
 const MEMO: usize = 256;
 
@@ -28,6 +35,27 @@ pub struct Tally {
     /// Places in `counts` that hold something.
     touched: Vec<usize>,
     tail: Tail,
+    /// Digest of the model in use.
+    model: String,
+    spread: Spread,
+    patterns: Counting,
+    hasher: Foldhash,
+    /// Lines until one of which the words are looked up.
+    until_sample: u32,
+}
+
+/// What is to be looked up of a line, which few lines ask for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wanted {
+    pattern: bool,
+    words: bool,
+}
+
+impl Wanted {
+    /// Whether anything is.
+    pub const fn is_any(self) -> bool {
+        self.pattern || self.words
+    }
 }
 
 impl Tally {
@@ -40,23 +68,71 @@ impl Tally {
             memo: [0; MEMO],
             touched: Vec::new(),
             tail: Tail::default(),
+            model: String::new(),
+            spread: Spread::default(),
+            patterns: Counting::default(),
+            hasher: Foldhash::default(),
+            until_sample: 0,
         };
         tally.forget();
         tally
     }
 
-    /// A batch begins.
-    pub fn begin(&mut self) {
+    /// A batch begins, scored by the model of this digest.
+    pub fn begin(&mut self, model: &str) {
         self.tail.begin(&self.board);
+        self.until_sample = 0;
+        if self.model != model {
+            model.clone_into(&mut self.model);
+            self.patterns = Counting::default();
+            self.board.begin_model();
+        }
     }
 
-    /// A line was scored.
-    pub fn line(&mut self, event: &LogEvent, judged: &Judged, is_odd: bool) {
+    /// A line was scored; what else it is asked, for [`Tally::look`].
+    pub fn line(&mut self, event: &LogEvent, judged: &Judged, is_odd: bool) -> Wanted {
         let place = self.place(&event.service);
         self.at(place).lines += 1;
+        self.spread.cells[cell_of(judged.score.score)] += 1;
         if self.tail.is_watched() {
             self.tail.line(event, judged.score.score, is_odd);
         }
+        let mut wanted = Wanted::default();
+        match self.until_sample.checked_sub(1) {
+            Some(left) => self.until_sample = left,
+            None => {
+                self.until_sample = SAMPLE_EVERY - 1;
+                wanted.words = true;
+            }
+        }
+        if !judged.known_pattern {
+            wanted.pattern = self.patterns.line(self.key(event, judged));
+        }
+        wanted
+    }
+
+    /// Looks up what is wanted of a line.
+    pub fn look(
+        &mut self,
+        wanted: Wanted,
+        event: &LogEvent,
+        judged: &Judged,
+        model: &Model,
+        scratch: &mut Scratch,
+    ) {
+        if wanted.words {
+            let (unseen, words) = model.unseen_words(event, scratch);
+            self.spread.unseen += unseen;
+            self.spread.words += words;
+        }
+        if wanted.pattern {
+            let pattern = model.explain(event, scratch).pattern;
+            self.patterns.meet(self.key(event, judged), &pattern, &event.service, event.timestamp);
+        }
+    }
+
+    fn key(&self, event: &LogEvent, judged: &Judged) -> (u64, u64) {
+        (judged.pattern, self.hasher.hash_one(event.service.as_str()))
     }
 
     /// Something was found of this service.
@@ -90,6 +166,12 @@ impl Tally {
         self.tail.flush();
         if self.touched.is_empty() {
             return;
+        }
+        lock(&self.board.0.scores).add(&self.spread, Instant::now());
+        self.spread.cells.fill(0);
+        (self.spread.unseen, self.spread.words) = (0, 0);
+        if self.patterns.has_news() {
+            self.patterns.flush(&mut lock(&self.board.0.patterns));
         }
         let now = now();
         let mut lanes = self.board.lanes();

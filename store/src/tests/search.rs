@@ -144,6 +144,9 @@ fn anomalies_are_those_of_a_service_a_severity_a_detector_and_a_score(
     let search = AnomalySearch { detector: of("odd_line"), from: Some(at(3)), ..AnomalySearch::default() };
     assert_eq!(find(search), ["anomaly 6", "anomaly 4"]);
     assert!(find(AnomalySearch { least_score: 0.91, ..AnomalySearch::default() }).is_empty());
+    let odd = store.oddness("odd_line", at(1), 2).unwrap();
+    let odd: Vec<_> = odd.iter().map(|one| (one.time, one.service.as_str(), one.score)).collect();
+    assert_eq!(odd, [(at(6), "orders", 0.9), (at(4), "billing", 0.9)]);
 }
 
 #[rstest]
@@ -210,7 +213,7 @@ fn a_search_reads_an_index_within_its_time() {
         let rows: Vec<String> =
             plan.query_map(values, |row| row.get(3)).unwrap().map(Result::unwrap).collect();
         let reads = rows.iter().find(|row| row.contains(index)).unwrap_or_else(|| panic!("{sql}: {rows:?}"));
-        assert!(reads.starts_with("SEARCH") && reads.contains('<'), "{sql}: {rows:?}");
+        assert!(reads.starts_with("SEARCH") && reads.contains(['<', '>']), "{sql}: {rows:?}");
         assert!(
             !rows.iter().any(|row| row.starts_with("SCAN logs") || row.starts_with("SCAN a")),
             "{rows:?}"

@@ -2,6 +2,8 @@
 
 mod alerts;
 mod logs;
+mod model;
+mod openapi;
 mod overview;
 mod simulation;
 

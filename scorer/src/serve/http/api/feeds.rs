@@ -19,6 +19,7 @@ use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
 use super::question;
 use crate::anomaly::{AnomalyRecord, Feed};
+use crate::summary::{self, Report};
 
 /// Anomalies where no number is asked for.
 const USUAL: usize = 100;
@@ -29,6 +30,22 @@ pub async fn summary(State(shared): State<Shared>) -> Response {
         Some(summary) => Json(summary.report()).into_response(),
         None => Refusal::missing("set SUMMARY_PATH to have web accesses summed up").into_response(),
     }
+}
+
+#[derive(Debug, Serialize)]
+struct Web {
+    #[serde(flatten)]
+    report: Report,
+    accesses: u64,
+    window_seconds: u64,
+}
+
+/// As [`summary`], with how many accesses it is of.
+pub async fn web(State(shared): State<Shared>) -> Result<Json<impl Serialize>, Refusal> {
+    let off = || Refusal::missing("set SUMMARY_PATH to have web accesses summed up");
+    let summary = shared.app.summary.as_ref().ok_or_else(off)?;
+    let (report, accesses) = summary.report_and_accesses();
+    Ok(Json(Web { report, accesses, window_seconds: summary::WINDOW_SECONDS }))
 }
 
 /// Which anomalies.

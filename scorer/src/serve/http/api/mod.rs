@@ -3,15 +3,21 @@
 mod alerts;
 mod feeds;
 mod logs;
+mod model;
 mod overview;
 mod question;
 mod simulation;
+mod spread;
 mod status;
+mod threshold;
 
 use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
 use axum::routing::{get, post, put};
 
 use super::Shared;
+use super::answer::Refusal;
 
 /// Most entries of one answer.
 const MOST: usize = 500;
@@ -28,8 +34,22 @@ pub fn read() -> Router<Shared> {
         .route("/api/v1/alerts/{id}", get(alerts::detail))
         .route("/api/v1/logs", get(logs::search))
         .route("/api/v1/logs/stream", get(logs::stream))
+        .route("/api/v1/threshold", get(threshold::threshold))
+        .route("/api/v1/threshold/preview", get(threshold::preview))
+        .route("/api/v1/model", get(model::model))
+        .route("/api/v1/web", get(feeds::web))
+        .route("/api/v1/openapi.json", get(openapi))
         .route("/api/v1/simulation", get(simulation::standing))
         .route("/summary.json", get(feeds::summary))
+}
+
+fn no_model() -> Refusal {
+    Refusal::unavailable("no model is loaded yet; /readyz says what is waited for")
+}
+
+/// What this API is, for programs.
+async fn openapi() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], include_str!("../../../../../docs/openapi.json"))
 }
 
 /// The routes that change something: for operators, and from a browser with the token against forged requests.

@@ -74,7 +74,7 @@ async fn without_a_store_no_lines_are_kept_and_the_answer_says_so() {
 }
 
 fn score_lines(tally: &mut Tally, services: &[&str]) {
-    tally.begin();
+    tally.begin("digest");
     for (number, service) in services.iter().enumerate() {
         let message = format!("line {number} </script>\n\ndata: x");
         let event = LogEvent { service: (*service).to_owned(), message, ..LogEvent::default() };

@@ -24,8 +24,9 @@ pub(super) fn alert(number: u32, revision: u32, severity: &str, status: &str) ->
     )
 }
 
-fn fill(board: &Board) {
+pub(super) fn fill(board: &Board) {
     let mut tally = Tally::new(board.clone());
+    tally.begin("digest");
     for service in ["billing"; 7].into_iter().chain(["<script>"]) {
         let event = LogEvent { service: service.to_owned(), ..LogEvent::default() };
         tally.line(&event, &Judged::default(), false);
