@@ -157,6 +157,9 @@ fn scorers_that_join_and_leave_under_load_lose_nothing_and_call_nobody_silent() 
     };
     let (mut joins, mut leaves, mut kills) = (0, 0, 0);
     while joins + leaves + kills < changes() {
+        // The next change comes while lines flow again: who leaves leaves work behind.
+        let before = storm.committed();
+        crate::rig::wait("progress", || storm.committed() > before + TURN as i64);
         let count = storm.members.len();
         if count == *MEMBERS.start() || count < *MEMBERS.end() && draw(2) == 0 {
             storm.join();
