@@ -30,6 +30,9 @@ pub struct Arguments {
     /// Seed of the simulated days
     #[arg(long, default_value_t = 42)]
     seed: u64,
+    /// Odd lines a day that are worth a warning (ALERT_BUDGET_PER_DAY): only those count as found
+    #[arg(long, default_value_t = 10.0)]
+    budget: f64,
     /// Print one JSON object instead of the table
     #[arg(long)]
     json: bool,
@@ -136,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         history.len(),
         patterns.known.len()
     );
-    let outcome = stream(&model, &mut patterns, history, days);
+    let outcome = stream(&model, &mut patterns, history, days, arguments.budget);
     let tables = judge::judge(&injections, &outcome.anomalies);
     if let Some(kind) = &arguments.show_false {
         judge::show_false(kind, &injections, &outcome.anomalies);
@@ -191,10 +194,10 @@ fn train(history: &[LogEvent], seed: u64) -> Result<Model> {
     }))
 }
 
-/// The score above which a line is worth a warning: ten a day at the rate of all lines. Only those are measured:
+/// The score above which a line is worth a warning: so many a day at the rate of all lines. Only those are measured:
 /// how many more lines are called odd is a matter of `CONTAMINATION`.
-fn thresholds(model: &Model) -> Thresholds {
-    let per_day = 10.0 / TRAIN_EVERY as f64;
+fn thresholds(model: &Model, budget: f64) -> Thresholds {
+    let per_day = budget / TRAIN_EVERY as f64;
     let (mut low, mut high) = (0.0, 1.0);
     for _ in 0..50 {
         let middle = f64::midpoint(low, high);
@@ -207,9 +210,15 @@ fn thresholds(model: &Model) -> Thresholds {
     Thresholds { odd: high, warning: high }
 }
 
-fn stream(model: &Model, patterns: &mut Patterns, history: Vec<LogEvent>, days: Days) -> Outcome {
+fn stream(
+    model: &Model,
+    patterns: &mut Patterns,
+    history: Vec<LogEvent>,
+    days: Days,
+    budget: f64,
+) -> Outcome {
     let mut detectors = Detectors::new(Settings::default(), &BusinessNames::default());
-    detectors.set_thresholds(thresholds(model));
+    detectors.set_thresholds(thresholds(model, budget));
     let audiences = vec![Audience::new("chat")];
     let mut book = AlertBook::new(AlertSettings { audiences, ..AlertSettings::default() });
     let mut scratch = Scratch::with_table(1 << 16, 7);

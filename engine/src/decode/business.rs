@@ -118,14 +118,27 @@ fn unit(word: &str) -> Option<f64> {
 }
 
 pub(crate) fn duration_ms(name: &str, value: &str) -> Option<f64> {
+    duration_in(scale_of(name), value)
+}
+
+/// Milliseconds that a number without a unit stands for in an attribute of this name.
+pub(crate) fn scale_of(name: &str) -> f64 {
+    name.rsplit('_').next().filter(|suffix| suffix.len() < name.len()).and_then(unit).unwrap_or(1.0)
+}
+
+/// Digits that a number may have and still be exact.
+const EXACT_DIGITS: usize = 15;
+
+/// The milliseconds that a value speaks of; a number without a unit stands for so many each.
+pub(crate) fn duration_in(scale: f64, value: &str) -> Option<f64> {
+    if (1..=EXACT_DIGITS).contains(&value.len()) && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number = value.bytes().fold(0_u64, |number, digit| number * 10 + u64::from(digit - b'0'));
+        return Some(number as f64 * scale);
+    }
     let split = value.find(|byte: char| !byte.is_ascii_digit() && byte != '.').unwrap_or(value.len());
     let number: f64 = value[..split].parse().ok()?;
     let written = value[split..].trim();
-    let scale = if written.is_empty() {
-        name.rsplit('_').next().filter(|suffix| suffix.len() < name.len()).and_then(unit).unwrap_or(1.0)
-    } else {
-        unit(written)?
-    };
+    let scale = if written.is_empty() { scale } else { unit(written)? };
     Some(number * scale).filter(|duration| duration.is_finite())
 }
 

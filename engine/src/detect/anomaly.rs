@@ -214,7 +214,8 @@ impl Kept {
     }
 }
 
-fn put(place: &mut Option<Evidence>, seen: &Seen<'_>) {
+/// Puts a line in the place of another one.
+pub(crate) fn put(place: &mut Option<Evidence>, seen: &Seen<'_>) {
     match place {
         Some(line) => line.replace(seen),
         None => *place = Some(Evidence::of(seen)),

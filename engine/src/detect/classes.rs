@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Level, LogEvent};
@@ -72,7 +72,13 @@ const WORDS: [(&str, Class); 38] = [
 ];
 
 static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
-    AhoCorasick::builder().ascii_case_insensitive(true).build(WORDS.map(|(word, _)| word)).ok()
+    // So many words begin with so many letters that looking for those first only takes time.
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .prefilter(false)
+        .kind(Some(AhoCorasickKind::DFA))
+        .build(WORDS.map(|(word, _)| word))
+        .ok()
 });
 
 /// The kind of a line of level WARN or above: by the first such word. A database's trouble must be an ERROR.

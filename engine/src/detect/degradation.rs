@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::anomaly::{Evidence, Found};
+use super::anomaly::{self, Evidence, Found};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::state::{Condition, PerService, Turn};
-use super::steps::Steps;
+use super::steps::{Steps, nearest};
 use super::{Finding, Severity};
 
 pub(crate) const NAME: &str = "degradation";
@@ -88,6 +88,10 @@ struct Detector {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::DURATION
+    }
+
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let Some(duration) = at.facts.business.duration_ms else { return };
         let settings = &self.settings[at.service.profile()];
@@ -102,13 +106,13 @@ impl Detect for Detector {
             slowest_at: at.time,
         });
         let Some(cell) = state.steps.at(at.time) else { return };
-        let log = (duration.max(1e-3).ln() * SCALE).round() as i64;
+        let log = nearest(duration.max(1e-3).ln() * SCALE);
         cell.count += 1;
         cell.sum = cell.sum.saturating_add(log);
         cell.squares = cell.squares.saturating_add(log * log);
         if duration > state.slowest_ms || at.time > state.slowest_at + PRESENT * state.steps.step() {
             (state.slowest_ms, state.slowest_at) = (duration, at.time);
-            state.slowest = Some(Evidence::of(at.seen));
+            anomaly::put(&mut state.slowest, at.seen);
         }
     }
 

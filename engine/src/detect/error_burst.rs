@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Filling, Service};
+use super::registry::{At, Detect, Entry, Filling, Service, cares};
 use super::state::PerService;
 use super::steps::Steps;
 use super::{Class, Finding, Severity};
@@ -45,6 +45,10 @@ struct Detector {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::ERROR
+    }
+
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
         let settings = &self.settings[at.service.profile()];
         if !at.facts.is_error || at.late || !settings.enabled {

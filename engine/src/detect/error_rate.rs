@@ -65,12 +65,11 @@ impl Detect for Detector {
             kept: Kept::default(),
             condition: Condition::default(),
         });
-        let since = at.time - super::micros(settings.window_s);
         let Some(cell) = state.steps.at(at.time) else { return };
         cell.lines += 1;
         if at.facts.is_error {
             cell.errors += 1;
-            state.kept.add(at.seen, since);
+            state.kept.add(at.seen, at.time - super::micros(settings.window_s));
         }
     }
 

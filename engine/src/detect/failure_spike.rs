@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::state::{Condition, PerService, Turn};
 use super::steps::Steps;
 use super::{Finding, Severity};
@@ -108,6 +108,10 @@ impl Series {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::OUTCOME
+    }
+
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let settings = &self.settings[at.service.profile()];
         let business = &at.facts.business;

@@ -150,6 +150,20 @@ const GRID: i64 = 5 * steps::SECOND;
 /// within their range.
 const TIMES: (i64, i64) = (-62_135_596_800 * steps::SECOND, 253_402_300_799 * steps::SECOND);
 
+/// A detector of the bank.
+struct Banked {
+    name: &'static str,
+    /// [`Detect::cares`], which does not change.
+    cares: u8,
+    detector: Box<dyn Detect>,
+}
+
+impl Banked {
+    fn new(name: &'static str, detector: Box<dyn Detect>) -> Self {
+        Self { name, cares: detector.cares(), detector }
+    }
+}
+
 /// The whole bank of detectors for one stream of lines: those of one partition, or of all.
 pub struct Detectors {
     settings: Settings,
@@ -160,7 +174,7 @@ pub struct Detectors {
     rules: Option<Arc<Rules>>,
     services: Services,
     suspects: Suspects,
-    bank: Vec<(&'static str, Box<dyn Detect>)>,
+    bank: Vec<Banked>,
     now: Option<i64>,
     live: i64,
     newest: i64,
@@ -183,7 +197,7 @@ impl Detectors {
     pub fn new(settings: Settings, names: &BusinessNames) -> Self {
         let stream: Vec<Stream> = settings.typed(STREAM);
         let on = REGISTRY.iter().filter(|entry| settings.is_on(entry.name));
-        let bank = on.map(|entry| (entry.name, (entry.make)(&settings))).collect();
+        let bank = on.map(|entry| Banked::new(entry.name, (entry.make)(&settings))).collect();
         let most = stream.first().map_or(1, |stream| stream.most_services as usize);
         Self {
             stream,
@@ -210,7 +224,7 @@ impl Detectors {
         if rules.is_empty() {
             return self;
         }
-        self.bank.push((RULES, Box::new(rules::Detector::new(Arc::clone(&rules)))));
+        self.bank.push(Banked::new(RULES, Box::new(rules::Detector::new(Arc::clone(&rules)))));
         self.rules = Some(rules);
         self
     }
@@ -218,13 +232,13 @@ impl Detectors {
     /// Sets the scores that make a line odd: with each model.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.thresholds = thresholds;
-        self.bank.iter_mut().for_each(|(_, detector)| detector.set_thresholds(thresholds));
+        self.bank.iter_mut().for_each(|banked| banked.detector.set_thresholds(thresholds));
     }
 
     /// Sets by what sessions are judged: with each model. Open sessions stay open where it puts lines together in the
     /// same way as the one before, and are dropped otherwise.
     pub fn set_sessions(&mut self, sessions: Option<Sessions>) {
-        self.bank.iter_mut().for_each(|(_, detector)| detector.set_sessions(sessions.as_ref()));
+        self.bank.iter_mut().for_each(|banked| banked.detector.set_sessions(sessions.as_ref()));
         self.sessions = sessions;
     }
 
@@ -260,7 +274,7 @@ impl Detectors {
         }
         let service = Service { slot, clock, lateness_s: stream.lateness_s, live: self.live };
         if crosses {
-            bank.iter_mut().for_each(|(_, detector)| detector.advance(&service, closed, out));
+            bank.iter_mut().for_each(|banked| banked.detector.advance(&service, closed, out));
         }
         let facts = Facts::of(event, &mut self.reader);
         let told = Told {
@@ -273,7 +287,10 @@ impl Detectors {
         };
         let took = if late { None } else { suspects.follow(&told) };
         let at = At { service, seen, facts: &facts, time, late, took };
-        bank.iter_mut().for_each(|(_, detector)| detector.line(&at, out));
+        let line = at.has(self.thresholds.odd, self.sessions.is_some());
+        for banked in bank.iter_mut().filter(|banked| banked.cares & line != 0) {
+            banked.detector.line(&at, out);
+        }
         services.clocks[slot].heard = self.live;
     }
 
@@ -322,7 +339,7 @@ impl Detectors {
         }
         let closed = clock.closed;
         let service = Service { slot, clock, lateness_s: stream.lateness_s, live: self.live };
-        for (_, detector) in bank.iter_mut() {
+        for Banked { detector, .. } in bank.iter_mut() {
             if crosses {
                 detector.advance(&service, closed, out);
             }
@@ -340,7 +357,7 @@ impl Detectors {
             // It may have spoken again since it was put on the list.
             Some(free) if self.live - services.clocks[free].heard > GONE => {
                 services.rename(free, cut(name, 1_024), settings.index_of(name));
-                self.bank.iter_mut().for_each(|(_, detector)| detector.forget(free));
+                self.bank.iter_mut().for_each(|banked| banked.detector.forget(free));
                 free
             }
             _ => {
@@ -379,7 +396,7 @@ impl Detectors {
 
     /// What each detector left untold because there was too much of it.
     pub fn held_back(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.bank.iter().map(|(name, detector)| (*name, detector.held_back()))
+        self.bank.iter().map(|banked| (banked.name, banked.detector.held_back()))
     }
 
     /// The newest windows of all services that are being filled, those of detectors that tell of windows before
@@ -388,7 +405,7 @@ impl Detectors {
         let spoken = self.services.clocks.iter().enumerate().filter(|(_, clock)| clock.has_spoken());
         spoken.flat_map(|(slot, clock)| {
             let service = Service { slot, clock, lateness_s: 0.0, live: self.live };
-            self.bank.iter().filter_map(move |(_, detector)| detector.filling(&service))
+            self.bank.iter().filter_map(move |banked| banked.detector.filling(&service))
         })
     }
 
@@ -397,7 +414,7 @@ impl Detectors {
         let mut all = Vec::new();
         for (slot, clock) in self.services.clocks.iter().enumerate().filter(|(_, clock)| clock.has_spoken()) {
             let service = Service { slot, clock, lateness_s: 0.0, live: self.live };
-            for (detector, bank) in &self.bank {
+            for Banked { name: detector, detector: bank, .. } in &self.bank {
                 if all.len() == most {
                     return all;
                 }
@@ -423,7 +440,7 @@ impl Detectors {
             free: self.free.clone(),
         };
         let mut detectors = BTreeMap::new();
-        for (name, detector) in &self.bank {
+        for Banked { name, detector, .. } in &self.bank {
             detectors.insert((*name).to_owned(), detector.save().map_err(|detail| failed(name, detail))?);
         }
         let bytes = self.suspects.save().map_err(|detail| failed(SUSPECTS, detail))?;
@@ -445,14 +462,14 @@ impl Detectors {
         }
         let stream: StreamState =
             state::load(&snapshot.stream).map_err(|detail| failed("the stream", detail))?;
-        let mut bank: Vec<(&'static str, Box<dyn Detect>)> = Vec::new();
+        let mut bank: Vec<Banked> = Vec::new();
         for entry in REGISTRY.iter().filter(|entry| self.settings.is_on(entry.name)) {
-            bank.push((entry.name, (entry.make)(&self.settings)));
+            bank.push(Banked::new(entry.name, (entry.make)(&self.settings)));
         }
         if let Some(rules) = &self.rules {
-            bank.push((RULES, Box::new(rules::Detector::new(Arc::clone(rules)))));
+            bank.push(Banked::new(RULES, Box::new(rules::Detector::new(Arc::clone(rules)))));
         }
-        for (name, detector) in &mut bank {
+        for Banked { name, detector, .. } in &mut bank {
             detector.set_thresholds(self.thresholds);
             if let Some((version, bytes)) = snapshot.detectors.get(*name) {
                 detector.load(*version, bytes).map_err(|detail| failed(name, detail))?;

@@ -6,7 +6,7 @@ use foldhash::quality::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry};
+use super::registry::{At, Detect, Entry, cares};
 use super::state::PerService;
 use super::steps::SECOND;
 use super::{Anomaly, Evidence, Finding, Severity};
@@ -71,6 +71,10 @@ impl State {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::NEW
+    }
+
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
         let settings = &self.settings[at.service.profile()];
         if at.seen.known_pattern || !settings.enabled {

@@ -1,7 +1,7 @@
 //! Odd line: one line that scores above the threshold.
 
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry};
+use super::registry::{At, Detect, Entry, cares};
 use super::{Anomaly, Evidence, Finding, Severity, Thresholds};
 use crate::event::EventTime;
 
@@ -29,6 +29,10 @@ struct Detector {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::ODD
+    }
+
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
         let score = at.seen.score;
         if score <= self.thresholds.odd || !self.settings[at.service.profile()].enabled {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, cut};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::{Evidence, Finding, Severity};
 use crate::event::EventTime;
 use crate::model::session::{OpenSessions, Session, StoredOpen};
@@ -185,6 +185,10 @@ fn in_words(reason: &Reason, sessions: u64) -> String {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::SESSION
+    }
+
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>) {
         if self.judge.is_none() || !self.settings[at.service.profile()].enabled {
             return;

@@ -28,10 +28,12 @@ struct Use {
     rank: u32,
     /// Letters must have the same case.
     exact: bool,
+    /// Milliseconds that a number without a unit stands for.
+    scale: f64,
 }
 
-/// Places of attributes whose names are remembered.
-const REMEMBERED: usize = 32;
+/// Names of attributes that are remembered.
+const REMEMBERED: usize = 64;
 
 /// Names of attributes and what they tell.
 pub(crate) struct Reader {
@@ -40,8 +42,8 @@ pub(crate) struct Reader {
     uses: Vec<Vec<(String, Use)>>,
     /// A bit for each length that a name has.
     lengths: u64,
-    /// The name that the attribute of each place had last, and the place of its uses: most lines have the attributes
-    /// of the line before.
+    /// Names that were looked up lately, by a few of their bytes, and the place of their uses: most lines have the
+    /// attributes of lines before.
     last: Vec<(String, Option<usize>)>,
 }
 
@@ -69,7 +71,8 @@ impl Reader {
                 if place == next {
                     reader.uses.push(Vec::new());
                 }
-                reader.uses[place].push((name.clone(), Use { part, rank, exact }));
+                reader.uses[place]
+                    .push((name.clone(), Use { part, rank, exact, scale: business::scale_of(name) }));
             }
         }
         reader
@@ -86,17 +89,19 @@ impl Reader {
         self.names.get(&lower[..name.len()]).copied()
     }
 
-    /// As [`Reader::look_up`], for the attribute of this place.
-    fn uses_of(&mut self, place: usize, name: &str) -> Option<usize> {
-        match self.last.get(place) {
-            Some((last, uses)) if last == name => return *uses,
-            Some(_) if name.len() < NAME_BYTES => {}
-            _ => return self.look_up(name),
+    /// As [`Reader::look_up`], with a memory.
+    fn uses_of(&mut self, name: &str) -> Option<usize> {
+        let [first, .., last] = name.as_bytes() else { return self.look_up(name) };
+        let at = (name.len() + 7 * usize::from(*first) + 29 * usize::from(*last)) % REMEMBERED;
+        if self.last[at].0 == name {
+            return self.last[at].1;
         }
         let uses = self.look_up(name);
-        let last = &mut self.last[place];
-        name.clone_into(&mut last.0);
-        last.1 = uses;
+        if name.len() < NAME_BYTES {
+            let last = &mut self.last[at];
+            name.clone_into(&mut last.0);
+            last.1 = uses;
+        }
         uses
     }
 
@@ -104,15 +109,15 @@ impl Reader {
     pub fn business<'e>(&mut self, event: &'e LogEvent) -> Business<'e> {
         let mut business = Business::default();
         let mut ranks = [u32::MAX; 5];
-        for (place, (name, value)) in event.attributes.iter().enumerate() {
-            let Some(uses) = self.uses_of(place, name) else { continue };
-            let value = value.trim();
+        for (name, value) in &event.attributes {
+            let Some(uses) = self.uses_of(name) else { continue };
+            let value = trimmed(value);
             for (known, usage) in &self.uses[uses] {
                 let rank = &mut ranks[usage.part as usize];
                 if usage.rank >= *rank || value.is_empty() || (usage.exact && known != name) {
                     continue;
                 }
-                if put(&mut business, usage.part, name, value) {
+                if put(&mut business, usage, value) {
                     *rank = usage.rank;
                 }
             }
@@ -124,10 +129,18 @@ impl Reader {
     }
 }
 
+/// A text without the white space around it: most have none.
+fn trimmed(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, .., last] if first.is_ascii_graphic() && last.is_ascii_graphic() => text,
+        _ => text.trim(),
+    }
+}
+
 /// Whether the value is one.
-fn put<'e>(business: &mut Business<'e>, part: Part, name: &str, value: &'e str) -> bool {
-    match part {
-        Part::Duration => match business::duration_ms(name, value) {
+fn put<'e>(business: &mut Business<'e>, usage: &Use, value: &'e str) -> bool {
+    match usage.part {
+        Part::Duration => match business::duration_in(usage.scale, value) {
             Some(duration) => business.duration_ms = Some(duration),
             None => return false,
         },

@@ -80,6 +80,42 @@ pub(crate) struct At<'a> {
     pub took: Option<Took>,
 }
 
+impl At<'_> {
+    /// What of [`cares`] the line has, where a score above `odd` is odd.
+    pub fn has(&self, odd: f64, sessions: bool) -> u8 {
+        let business = &self.facts.business;
+        let flag = |has: bool, bit: u8| if has { bit } else { 0 };
+        cares::ANY
+            | flag(self.facts.is_error, cares::ERROR)
+            | flag(business.duration_ms.is_some(), cares::DURATION)
+            | flag(business.outcome.is_some() || business.phase.is_some(), cares::OUTCOME)
+            | flag(self.took.is_some(), cares::STEP)
+            | flag(!self.seen.known_pattern, cares::NEW)
+            | flag(self.seen.score > odd, cares::ODD)
+            | flag(sessions, cares::SESSION)
+    }
+}
+
+/// What a line must have for a detector to care about it: any of these bits. Others are not shown to it.
+pub(crate) mod cares {
+    /// Every line has it.
+    pub const ANY: u8 = 1;
+    /// Its level is ERROR or graver.
+    pub const ERROR: u8 = 1 << 1;
+    /// It says how long something took.
+    pub const DURATION: u8 = 1 << 2;
+    /// It says how something ended, or how far it is.
+    pub const OUTCOME: u8 = 1 << 3;
+    /// It is a step of a trace.
+    pub const STEP: u8 = 1 << 4;
+    /// Training did not see its pattern.
+    pub const NEW: u8 = 1 << 5;
+    /// It scores above the threshold.
+    pub const ODD: u8 = 1 << 6;
+    /// Sessions are judged.
+    pub const SESSION: u8 = 1 << 7;
+}
+
 /// What a detector still needs before it can say anything.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Warming {
@@ -110,6 +146,11 @@ pub struct Filling {
 
 /// A detector: all its services' states. What it says depends on the order of one service's lines and ticks only.
 pub(crate) trait Detect: Send {
+    /// Which lines it is shown, of [`cares`].
+    fn cares(&self) -> u8 {
+        cares::ANY
+    }
+
     /// A line. Late ones come too: most detectors leave them.
     fn line(&mut self, at: &At<'_>, out: &mut Vec<Finding>);
 

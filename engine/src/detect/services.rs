@@ -35,9 +35,29 @@ pub(crate) struct Clock {
 /// Names, clocks and indexes ("slots") of services. Slot 0 is [`OTHER`].
 #[derive(Debug, Default)]
 pub(crate) struct Services {
-    slots: HashMap<String, usize, foldhash::quality::FixedState>,
+    slots: HashMap<String, usize, foldhash::fast::FixedState>,
     pub clocks: Vec<Clock>,
     most: usize,
+    hints: Hints,
+}
+
+/// Slots by a few bytes of their names: checked before one is used, so they change nothing.
+#[derive(Debug)]
+struct Hints([u32; HINTS]);
+
+const HINTS: usize = 64;
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self([0; HINTS])
+    }
+}
+
+impl Hints {
+    fn of(&mut self, name: &str) -> &mut u32 {
+        let [first, .., last] = name.as_bytes() else { return &mut self.0[0] };
+        &mut self.0[(name.len() + 7 * usize::from(*first) + 29 * usize::from(*last)) % HINTS]
+    }
 }
 
 impl Services {
@@ -49,7 +69,17 @@ impl Services {
 
     /// The slot of a service, and whether it is a new one; [`OTHER`]'s where there are too many.
     pub fn slot(&mut self, name: &str, profile: impl FnOnce(&str) -> usize) -> usize {
+        let hint = self.hints.of(name);
+        let hinted = *hint as usize;
+        // A longer name is not all in its clock, and slot 0 is of no name in particular.
+        if hinted > 0
+            && name.len() < NAME_BYTES
+            && self.clocks.get(hinted).is_some_and(|clock| clock.name == name)
+        {
+            return hinted;
+        }
         if let Some(slot) = self.slots.get(name) {
+            *hint = *slot as u32;
             return *slot;
         }
         if self.clocks.len() > self.most || name == OTHER {

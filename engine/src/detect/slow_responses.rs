@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::state::{Condition, PerService, Turn};
 use super::steps::Steps;
 use super::{Finding, Severity};
@@ -13,6 +13,8 @@ use super::Sketch;
 
 pub(crate) const NAME: &str = "slow_responses";
 
+/// Share of the lesser bound above which durations are told apart: further below it than a sketch's relative error.
+const APART: f64 = 0.95;
 /// Steps in a window.
 const PARTS: usize = 10;
 
@@ -60,6 +62,10 @@ struct Detector {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::DURATION
+    }
+
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let Some(duration) = at.facts.business.duration_ms else { return };
         let settings = &self.settings[at.service.profile()];
@@ -73,10 +79,12 @@ impl Detect for Detector {
         });
         let Some(cell) = state.steps.at(at.time) else { return };
         cell.count += 1;
-        cell.durations.add(duration, 1);
+        let least = settings.p95_ms.min(settings.p99_ms);
+        // What is well below both bounds is told as a bound at most, whatever it is: so it needs no bin of its own.
+        cell.durations.add(if duration < APART * least { 0.0 } else { duration }, 1);
         cell.over_p95 += u32::from(duration > settings.p95_ms);
         cell.over_p99 += u32::from(duration > settings.p99_ms);
-        if duration > settings.p95_ms.min(settings.p99_ms) {
+        if duration > least {
             state.kept.add(at.seen, at.time - super::micros(settings.window_s));
         }
     }

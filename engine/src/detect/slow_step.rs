@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, Kept};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::state::{Condition, PerService, Turn};
 use super::steps::Steps;
 use super::{Finding, Severity};
@@ -69,6 +69,10 @@ struct Detector {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::STEP
+    }
+
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let settings = &self.settings[at.service.profile()];
         let Some(took) = at.took.filter(|took| settings.enabled && took.seen >= settings.least_seen) else {

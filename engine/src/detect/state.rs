@@ -15,6 +15,13 @@ pub(crate) struct PerService<S> {
     slots: Vec<Option<Box<S>>>,
 }
 
+/// Apart from what is done for each line.
+#[cold]
+#[inline(never)]
+fn made<S>(new: impl FnOnce() -> S) -> Box<S> {
+    Box::new(new())
+}
+
 impl<S> Default for PerService<S> {
     fn default() -> Self {
         Self { slots: Vec::new() }
@@ -30,11 +37,12 @@ impl<S> PerService<S> {
         self.slots.get_mut(slot)?.as_deref_mut()
     }
 
+    #[inline]
     pub fn get_or(&mut self, slot: usize, new: impl FnOnce() -> S) -> &mut S {
         if slot >= self.slots.len() {
             self.slots.resize_with(slot + 1, || None);
         }
-        self.slots[slot].get_or_insert_with(|| Box::new(new()))
+        self.slots[slot].get_or_insert_with(|| made(new))
     }
 
     pub fn forget(&mut self, slot: usize) {

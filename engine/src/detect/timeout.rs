@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Evidence, Found};
 use super::knobs::{Knobs as _, knobs};
-use super::registry::{At, Detect, Entry, Service};
+use super::registry::{At, Detect, Entry, Service, cares};
 use super::{Finding, Severity, micros};
 use crate::decode::business::Phase;
 use crate::features::stable_hash;
@@ -90,6 +90,10 @@ impl State {
 }
 
 impl Detect for Detector {
+    fn cares(&self) -> u8 {
+        cares::OUTCOME
+    }
+
     fn line(&mut self, at: &At<'_>, _out: &mut Vec<Finding>) {
         let business = &at.facts.business;
         let (Some(id), true) =

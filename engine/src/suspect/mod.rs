@@ -100,13 +100,13 @@ impl Suspects {
             return None;
         };
         let place = places.place(told, cell);
-        let arrival = traces.arrive(trace, place, told.time)?;
+        let (arrival, trace) = traces.arrive(trace, place, told.time)?;
         if arrival.is_first_here {
             places.arrived(place, cell);
         }
         let (from, gap) = arrival.from?;
         let (step, took) = places.stepped(from, place, gap);
-        let is_first = traces.is_first_step(trace, step);
+        let is_first = trace.is_first_step(step);
         places.count(step, took, is_first, cell);
         Some(took)
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use foldhash::quality::FixedState;
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use super::series::Series;
@@ -35,7 +35,7 @@ const LEAST_MORE_MS: f64 = 10.0;
 pub(super) struct Service {
     pub name: String,
     /// Error lines without a trace.
-    pub errors: Series,
+    pub errors: Series<1>,
     /// Cell of the newest of them.
     newest: i64,
 }
@@ -50,7 +50,7 @@ pub(super) struct Place {
     /// Whether its newest line was an error.
     pub is_error: bool,
     /// Traces that came here.
-    pub traces: Series,
+    pub traces: Series<1>,
     /// Steps that lead on from here.
     pub onward: Vec<u32>,
     newest: i64,
@@ -62,7 +62,7 @@ pub(super) struct Step {
     pub from: u32,
     pub to: u32,
     /// Traces that went it, those of which it can be said how fast, and the slow ones among these.
-    pub traces: Series,
+    pub traces: Series<3>,
     /// Times that its time was learnt of.
     seen: f64,
     /// Mean of the logarithm of its milliseconds, and its variance.
@@ -127,7 +127,7 @@ impl Places {
         let service = self.service(service) as usize;
         let service = &mut self.services[service];
         service.newest = service.newest.max(cell);
-        service.errors.add(cell, [1, 0, 0]);
+        service.errors.add(cell, [1]);
     }
 
     /// The place of a line.
@@ -161,7 +161,7 @@ impl Places {
     pub fn arrived(&mut self, place: u32, cell: i64) {
         let Self { places, steps, .. } = self;
         let place = &mut places[place as usize];
-        place.traces.add(cell, [1, 0, 0]);
+        place.traces.add(cell, [1]);
         if place.traces.before() > MEMORY {
             // A place and its steps fade together, so that shares stay what they are.
             for series in place.onward.iter().map(|step| *step as usize) {
@@ -207,11 +207,18 @@ impl Places {
 
     /// Forgets the half that was not passed longest where there is no room for another place; whether it did. Indexes
     /// of places and steps are other ones then.
+    #[inline]
     pub fn make_room(&mut self) -> bool {
         let [services, places, steps] = self.held();
-        if services < MOST_SERVICES && places < MOST_PLACES && steps < MOST_STEPS {
-            return false;
+        let is_full = services >= MOST_SERVICES || places >= MOST_PLACES || steps >= MOST_STEPS;
+        if is_full {
+            self.forget_half();
         }
+        is_full
+    }
+
+    #[cold]
+    fn forget_half(&mut self) {
         let mut newest: Vec<i64> = self.places.iter().map(|place| place.newest).collect();
         newest.extend(self.services.iter().map(|service| service.newest).filter(|newest| *newest > i64::MIN));
         newest.sort_unstable();
@@ -254,7 +261,6 @@ impl Places {
             self.places[step.from as usize].onward.push(index);
             self.steps.push(step);
         }
-        true
     }
 
     /// Makes the indexes anew after a state was read, and checks that everything it points at is there.

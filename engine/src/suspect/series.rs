@@ -18,48 +18,57 @@ pub(super) const fn cell_of(time: i64) -> i64 {
     time.div_euclid(CELL)
 }
 
-/// Counts that one series holds.
-pub(super) const COUNTS: usize = 3;
+/// Counts that are kept of a series; those beyond its own are 0.
+const STORED: usize = 3;
 
 /// Several counts by time: cells for what is new, one sum for what was before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
-pub(super) struct Series {
+pub(super) struct Series<const COUNTS: usize> {
     head: i64,
-    cells: [[u32; COUNTS]; CELLS as usize],
     before: [f64; COUNTS],
+    cells: [[u32; COUNTS]; CELLS as usize],
 }
 
 /// A series as it is kept: most have few cells that are not empty.
 #[derive(Serialize, Deserialize)]
 struct Stored {
     head: i64,
-    before: [f64; COUNTS],
-    cells: Vec<(u8, [u32; COUNTS])>,
+    before: [f64; STORED],
+    cells: Vec<(u8, [u32; STORED])>,
 }
 
-impl From<Series> for Stored {
-    fn from(series: Series) -> Self {
-        let cells = (0_u8..).zip(series.cells).filter(|(_, counts)| *counts != [0; COUNTS]).collect();
-        Self { head: series.head, before: series.before, cells }
+impl<const COUNTS: usize> From<Series<COUNTS>> for Stored {
+    fn from(series: Series<COUNTS>) -> Self {
+        let cells = (0_u8..).zip(series.cells).filter(|(_, counts)| *counts != [0; COUNTS]);
+        Self {
+            head: series.head,
+            before: resized(series.before),
+            cells: cells.map(|(place, counts)| (place, resized(counts))).collect(),
+        }
     }
 }
 
-impl From<Stored> for Series {
+/// The first values, and nothing where there are no more.
+fn resized<T: Copy + Default, const FROM: usize, const TO: usize>(values: [T; FROM]) -> [T; TO] {
+    std::array::from_fn(|index| values.get(index).copied().unwrap_or_default())
+}
+
+impl<const COUNTS: usize> From<Stored> for Series<COUNTS> {
     fn from(stored: Stored) -> Self {
         // No time has a cell beyond these; the arithmetic of cells stays within them.
         let head = if stored.head == i64::MIN { i64::MIN } else { stored.head.clamp(-MOST_CELL, MOST_CELL) };
-        let mut series = Self { head, before: stored.before, ..Self::new() };
+        let mut series = Self { head, before: resized(stored.before), ..Self::new() };
         for (place, counts) in stored.cells {
             if let Some(held) = series.cells.get_mut(usize::from(place)) {
-                *held = counts;
+                *held = resized(counts);
             }
         }
         series
     }
 }
 
-impl Series {
+impl<const COUNTS: usize> Series<COUNTS> {
     pub const fn new() -> Self {
         Self { head: i64::MIN, cells: [[0; COUNTS]; CELLS as usize], before: [0.0; COUNTS] }
     }
@@ -83,10 +92,14 @@ impl Series {
             return;
         }
         let first = if self.head == i64::MIN { cell } else { self.head + 1 };
-        for over in first.max(cell - CELLS + 1)..=cell {
-            let place = over.rem_euclid(CELLS) as usize;
+        let first = first.max(cell - CELLS + 1);
+        let mut place = first.rem_euclid(CELLS) as usize;
+        for _ in first..=cell {
             let counts = std::mem::replace(&mut self.cells[place], [0; COUNTS]);
-            self.before.iter_mut().zip(counts).for_each(|(sum, count)| *sum += f64::from(count));
+            if counts != [0; COUNTS] {
+                self.before.iter_mut().zip(counts).for_each(|(sum, count)| *sum += f64::from(count));
+            }
+            place = if place + 1 == CELLS as usize { 0 } else { place + 1 };
         }
         self.head = cell;
     }
@@ -125,7 +138,7 @@ mod tests {
     proptest! {
         #[test]
         fn nothing_is_counted_twice_or_lost(cells in proptest::collection::vec(0_i64..60, 0..80), ahead in 0_i64..40) {
-            let mut series = Series::new();
+            let mut series = Series::<3>::new();
             cells.iter().for_each(|cell| series.add(*cell, [1, 0, 0]));
             let now = cells.iter().copied().max().unwrap_or(0) + ahead;
             let (new, before) = series.split(now);
@@ -135,8 +148,20 @@ mod tests {
     }
 
     #[test]
+    fn a_series_of_one_count_is_kept_as_one_of_three() {
+        let (mut one, mut three) = (Series::<1>::new(), Series::<3>::new());
+        for cell in [3, 4, 4, 30] {
+            one.add(cell, [2]);
+            three.add(cell, [2, 0, 0]);
+        }
+        let kept = |stored: Stored| crate::detect::save_state(&stored).unwrap();
+        assert_eq!(kept(one.clone().into()), kept(three.into()));
+        assert_eq!(Series::<1>::from(Stored::from(one.clone())), one);
+    }
+
+    #[test]
     fn only_what_was_before_fades() {
-        let mut series = Series::new();
+        let mut series = Series::<3>::new();
         series.add(0, [8, 0, 0]);
         series.add(CELLS, [3, 0, 0]);
         series.fade();

@@ -2,8 +2,9 @@
 //! for a while, or longest where there are too many, are forgotten.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use foldhash::quality::FixedState;
+use foldhash::fast::FixedState;
 use serde::{Deserialize, Serialize};
 
 use crate::features::stable_hash;
@@ -18,11 +19,74 @@ const IDLE: i64 = 60_000_000;
 const SEED: u64 = 7;
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Trace {
+pub(super) struct Trace {
     time: i64,
     place: u32,
     /// Places (odd) and steps (even) that were counted.
-    counted: Vec<u32>,
+    counted: Counted,
+}
+
+/// Numbers that a trace keeps beside itself; most traces have no more.
+const BESIDE: usize = 16;
+/// Stands in the places that hold no number; none is so great.
+const NONE: u32 = u32::MAX;
+
+/// A set of few numbers, without memory of its own as long as they are very few.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "Vec<u32>", into = "Vec<u32>")]
+struct Counted {
+    len: u8,
+    few: [u32; BESIDE],
+    more: Vec<u32>,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { len: 0, few: [NONE; BESIDE], more: Vec::new() }
+    }
+}
+
+impl From<Vec<u32>> for Counted {
+    fn from(all: Vec<u32>) -> Self {
+        let mut counted = Self::default();
+        all.into_iter().for_each(|what| counted.push(what));
+        counted
+    }
+}
+
+impl From<Counted> for Vec<u32> {
+    fn from(counted: Counted) -> Self {
+        let mut all = counted.few[..usize::from(counted.len)].to_vec();
+        all.extend(counted.more);
+        all
+    }
+}
+
+impl Counted {
+    fn len(&self) -> usize {
+        usize::from(self.len) + self.more.len()
+    }
+
+    fn contains(&self, what: u32) -> bool {
+        // All places, without a way out of the loop: that is one comparison of many at a time.
+        self.few.iter().fold(false, |found, held| found | (*held == what)) || self.more.contains(&what)
+    }
+
+    fn push(&mut self, what: u32) {
+        match self.few.get_mut(usize::from(self.len)) {
+            Some(place) => {
+                *place = what;
+                self.len += 1;
+            }
+            None => self.more.push(what),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.len = 0;
+        self.few = [NONE; BESIDE];
+        self.more.clear();
+    }
 }
 
 /// What a line is to its trace.
@@ -45,11 +109,16 @@ pub(super) struct Traces {
 impl Trace {
     /// Whether this is new to the trace; never of more than it keeps.
     fn counts(&mut self, what: u32) -> bool {
-        if self.counted.contains(&what) || self.counted.len() >= MOST_COUNTED {
+        if self.counted.contains(what) || self.counted.len() >= MOST_COUNTED {
             return false;
         }
         self.counted.push(what);
         true
+    }
+
+    /// Whether it goes this step, by which it has just arrived, for the first time.
+    pub fn is_first_step(&mut self, step: u32) -> bool {
+        self.counts(2 * step)
     }
 }
 
@@ -58,20 +127,25 @@ fn key(trace: &str) -> u64 {
 }
 
 impl Traces {
-    /// A trace comes to a place; `None` where the line is an earlier one, or the one before delivered twice.
-    pub fn arrive(&mut self, trace: &str, place: u32, time: i64) -> Option<Arrival> {
+    /// A trace comes to a place: what that is to it, and the trace; `None` where the line is an earlier one, or the one
+    /// before delivered twice.
+    pub fn arrive(&mut self, trace: &str, place: u32, time: i64) -> Option<(Arrival, &mut Trace)> {
         let key = key(trace);
         if time.saturating_sub(self.turned) > IDLE
             || self.young.len() >= MOST && !self.young.contains_key(&key)
         {
-            self.old = std::mem::take(&mut self.young);
+            // The room of those that are forgotten is that of those to come.
+            std::mem::swap(&mut self.old, &mut self.young);
+            self.young.clear();
             self.turned = time;
         }
-        if !self.young.contains_key(&key) {
-            let trace = self.old.remove(&key);
-            self.young.insert(key, trace.unwrap_or(Trace { time: i64::MIN, place, counted: Vec::new() }));
-        }
-        let trace = self.young.get_mut(&key)?;
+        let trace = match self.young.entry(key) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let new = || Trace { time: i64::MIN, place, counted: Counted::default() };
+                entry.insert(self.old.remove(&key).unwrap_or_else(new))
+            }
+        };
         let from = match time.checked_sub(trace.time) {
             Some(gap) if gap < 0 || gap == 0 && trace.place == place => return None,
             Some(gap) if gap <= IDLE => Some((trace.place, gap)),
@@ -82,12 +156,7 @@ impl Traces {
         };
         trace.time = time;
         trace.place = place;
-        Some(Arrival { is_first_here: trace.counts(2 * place + 1), from })
-    }
-
-    /// Whether a trace, which has just arrived somewhere, goes this step for the first time.
-    pub fn is_first_step(&mut self, trace: &str, step: u32) -> bool {
-        self.young.get_mut(&key(trace)).is_some_and(|trace| trace.counts(2 * step))
+        Some((Arrival { is_first_here: trace.counts(2 * place + 1), from }, trace))
     }
 
     pub fn clear(&mut self) {
