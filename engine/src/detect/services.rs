@@ -136,3 +136,26 @@ impl Clock {
         self.lines > 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_share_a_hint_keep_their_slots() {
+        let mut services = Services::new(1_000);
+        // All of one length, first and last byte; and names that are the same as far as they are kept.
+        let long = |end: &str| format!("{}{end}", "n".repeat(NAME_BYTES));
+        let names: Vec<String> = (100..300).map(|n| format!("a{n}z")).chain([long("a"), long("b")]).collect();
+        let slots: Vec<usize> = names.iter().map(|name| services.slot(name, |_| 0)).collect();
+        assert_eq!(slots, (1..=names.len()).collect::<Vec<_>>());
+        for _ in 0..2 {
+            for (name, slot) in names.iter().zip(&slots) {
+                assert_eq!(services.slot(name, |_| 0), *slot);
+            }
+        }
+        services.rename(slots[7], "another", 0);
+        assert_eq!(services.slot("another", |_| 0), slots[7]);
+        assert_ne!(services.slot(&names[7], |_| 0), slots[7]);
+    }
+}

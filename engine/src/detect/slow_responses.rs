@@ -142,3 +142,27 @@ impl Detect for Detector {
 
     super::registry::stored!(1);
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_well_below_the_bounds_needs_no_bin(
+            durations in prop::collection::vec(0.0..200_000.0_f64, 1..200),
+            bound in 1.0..100_000.0_f64,
+            rank in 0.0..1.0_f64,
+        ) {
+            let (mut all, mut apart) = (Sketch::default(), Sketch::default());
+            for duration in durations {
+                all.add(duration, 1);
+                apart.add(if duration < APART * bound { 0.0 } else { duration }, 1);
+            }
+            let told = |sketch: &Sketch| sketch.quantile(rank).unwrap_or(bound).max(bound);
+            prop_assert_eq!(told(&all), told(&apart));
+        }
+    }
+}

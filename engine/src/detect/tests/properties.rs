@@ -83,6 +83,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
+    fn lines_that_a_detector_does_not_care_about_would_change_nothing(items in streams()) {
+        let (mut some, mut all) = (rig(), rig());
+        all.bank.bank.iter_mut().for_each(|banked| banked.cares = u8::MAX);
+        for item in &items {
+            feed(&mut some, item);
+            feed(&mut all, item);
+        }
+        prop_assert_eq!(&some.found, &all.found);
+    }
+
+    #[test]
     fn services_do_not_see_each_other(items in streams()) {
         let mut together = rig();
         items.iter().for_each(|item| feed(&mut together, item));
