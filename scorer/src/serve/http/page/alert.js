@@ -10,7 +10,7 @@ import { marked, scoreBar, why } from "./words.js";
 const LENGTHS = [[60, "1 hour"], [240, "4 hours"], [1_440, "1 day"], [10_080, "1 week"]];
 const CAUSES = {
   opened: "opened", graver: "became graver", unmuted: "a silence ended", repeat: "still goes on", resolved: "resolved",
-  notice: "notice of the daily budget",
+  muted: "silenced", notice: "notice of the daily budget",
 };
 
 const OUTCOMES = { dead: "given up" };
@@ -20,6 +20,7 @@ const card = (title, ...content) => h("section", { class: "card" }, h("div", { c
 function place(source) {
   if (!source) return "–";
   if (source.kind === "kafka") return `${source.topic} partition ${source.partition} offset ${source.offset}`;
+  if (source.kind === "file" && source.path === "simulator") return `simulator, line ${source.offset}`;
   if (source.kind === "file") return `${source.path} at byte ${source.offset}`;
   return source.kind === "stdin" ? `standard input, line ${source.line}` : source.kind;
 }

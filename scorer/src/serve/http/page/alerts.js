@@ -12,6 +12,7 @@ const STATES = ["firing", "resolved", "muted"];
 const ORDER = Object.fromEntries(SEVERITIES.map((one, place) => [one, place]));
 
 function row(alert, fresh) {
+  const line = (alert.evidence || []).reduce((best, one) => (best && best.score >= one.score ? best : one), null);
   return h(
     "li",
     { class: fresh ? "alert-row fresh" : "alert-row", "data-id": alert.id },
@@ -24,6 +25,7 @@ function row(alert, fresh) {
         { class: "alert-main" },
         h("b", { class: "cut" }, plain(orNone(alert.service))),
         h("span", { class: "alert-text" }, plain(alert.message)),
+        line && h("span", { class: "mono small soft cut" }, plain(line.message.slice(0, 300))),
         h(
           "span",
           { class: "soft small" },

@@ -7,7 +7,7 @@ import { clockOf, compact, count, moment, orNone, percent, rate, seconds, span }
 import { SEVERITIES, badge, icon, legend, mark } from "./severity.js";
 
 const POLL_MS = 5_000;
-const SPANS = [[15, "15 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
+const SPANS = [[10, "10 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
 
 const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
 
@@ -155,8 +155,16 @@ function system(box, now) {
   );
 }
 
+// A scorer that has just started has no hour to show.
+async function spanOf(params, context) {
+  if (SPANS.some(([minutes]) => String(minutes) === params.minutes)) return params.minutes;
+  const now = context.status() || (await get("status", {}, context.signal).catch(() => null));
+  return now && now.uptime_seconds < 900 ? "10" : "60";
+}
+
 export async function render(main, params, context) {
-  const chosen = SPANS.some(([minutes]) => String(minutes) === params.minutes) ? params.minutes : "60";
+  const chosen = await spanOf(params, context);
+  if (context.signal.aborted) return;
   const select = h(
     "select",
     { id: "minutes", on: { change: (event) => (location.hash = `#/overview?minutes=${event.target.value}`) } },

@@ -74,7 +74,7 @@ export function why(reasons, nearest) {
     "div",
     { class: "why" },
     list.length > 0 && h("ul", {}, list),
-    nearest && h("p", {}, "nearest usual line: ", h("span", { class: "mono" }, plain(nearest))),
+    nearest && h("p", {}, "nearest usual line: ", h("span", { class: "mono usual", title: plain(nearest) }, plain(nearest))),
   );
 }
 
