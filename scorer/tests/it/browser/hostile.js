@@ -16,7 +16,7 @@ run(async (browser, base, many, length) => {
     check(shown.includes(part), `${part} is not shown as text:\n${shown.slice(0, 4_000)}`);
   }
   check(texts.every((text) => text.length < Number(length) / 2), "a long line is shown at its full length");
-  for (const name of ["overview", "alerts"]) {
+  for (const name of ["overview", "alerts", "model", "threshold"]) {
     await page.evaluate((to) => (location.hash = `#/${to}`), name);
     await page.waitForFunction(() => document.activeElement === document.querySelector("main h1"));
     await page.waitForFunction(() => document.querySelector("main .card, main .alert-list, main .empty"));

@@ -4,11 +4,15 @@ mod hostile;
 
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
 use testkit::browser::Browser;
 use testkit::process::Process;
 use testkit::workdir::Workdir;
 
-use crate::rig::{LIMIT, SCORER, Scorer};
+use crate::rig::{LIMIT, SCORER, Scorer, json_lines, lines, odd_lines};
+
+/// Every page; `alert` is that of the first alert.
+const PAGES: &[&str] = &["overview", "alerts", "alert", "logs", "threshold", "model", "web", "simulation"];
 
 /// Runs a script of this folder against the page at `base` and returns what it printed.
 fn play(script: &str, base: &str, arguments: &[&str]) -> String {
@@ -55,7 +59,46 @@ fn a_raised_error_rate_makes_alerts_appear() {
 #[test]
 fn no_page_has_a_fault_or_a_serious_finding_of_axe() {
     let demo = Demo::start("browser-pages", &["--rate", "200", "--anomaly-ratio", "0.1"]);
-    play("every_page.js", &demo.base, &["overview", "alerts", "alert", "logs", "simulation"]);
+    play("every_page.js", &demo.base, PAGES);
+}
+
+#[test]
+fn an_alert_is_silenced_and_called_normal_and_both_undone() {
+    let demo = Demo::start("browser-decide", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("decide.js", &demo.base, &[]);
+}
+
+#[test]
+fn the_setting_copied_from_the_slider_makes_the_scorer_behave_so() {
+    const LINES: usize = 400;
+    let demo = Demo::start("browser-threshold", &["--rate", "200"]);
+    let setting = play("threshold.js", &demo.base, &[]);
+    let setting = setting.trim();
+    let score: f64 = setting.strip_prefix("ANOMALY_SCORE_THRESHOLD=").unwrap().parse().unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let (input, output) = (folder.path().join("lines.log"), folder.path().join("odd.jsonl"));
+    std::fs::write(&input, lines(LINES).join("\n") + "\n").unwrap();
+    let (input, output_text) = (format!("file:{}", input.display()), output.display().to_string());
+    let arguments = ["--input", &input, "--anomaly-file", &output_text, "--store-logs", "all"];
+    let mut running = Scorer::start_with("browser-copied", &[setting], &arguments);
+    running.wait_ready();
+    running.wait("all lines are scored", |now| now.counted() == LINES);
+    let status: Value = serde_json::from_str(&running.get("/api/v1/status").unwrap().1).unwrap();
+    assert_eq!(status["model"]["threshold"], score);
+    let kept = |now: &Scorer, least: f64| -> usize {
+        let (_, answer) = now.get(&format!("/api/v1/logs?limit=500&min_score={least}")).unwrap();
+        serde_json::from_str::<Value>(&answer).unwrap()["logs"].as_array().map_or(0, Vec::len)
+    };
+    running.wait("all lines are kept", |now| kept(now, 0.0) == LINES);
+    let above = kept(&running, score);
+    running.wait("all odd lines are written", |_| odd_lines(json_lines(&output)).len() == above);
+    let (status, _folder) = running.stop();
+    assert!(status.success(), "{status}");
+    let found = odd_lines(json_lines(&output));
+    assert_eq!(found.len(), above);
+    assert!(!found.is_empty(), "no line is above {score}: the test shows nothing");
+    assert!(found.iter().all(|one| one["score"].as_f64().unwrap() > score), "{found:?}");
 }
 
 #[test]

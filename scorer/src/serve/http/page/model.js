@@ -34,6 +34,7 @@ export async function render(main, params, context) {
   await context.attempt(wrong, async () => {
     const model = await get("model", {}, context.signal);
     const { drift } = model;
+    const { frequent_patterns: frequent = [], ...report } = model.report || {};
     const fresh = model.new_patterns || [];
     const patterns = fresh.map((one) => [h("span", { class: "mono" }, plain(one.pattern)), plain(orNone(one.service)), count(one.count), moment(one.first_seen)]);
     body.replaceChildren(
@@ -49,21 +50,22 @@ export async function render(main, params, context) {
             ["Age", span(model.age_seconds)],
             ["Rows", count(model.rows)],
             ["From", plain((model.inputs || []).join(", ")) || "–"],
-            ["Words unknown, training", percent(model.unseen_word_share?.training)],
-            ["Words unknown, of late", percent(model.unseen_word_share?.recent)],
+            ["Words it does not know, of late", percent(model.unseen_word_share?.recent)],
           ].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
         ),
       ),
     );
     if (drift?.edges?.length) {
-      chart = spread("Scores since training", null, `stability index ${written(drift.psi)}: ${drifted(drift.psi)}; ${count(drift.lines)} lines`);
+      chart = spread("Scores since training", null, `stability index ${written(drift.psi)}: ${drifted(drift.psi)}; ${count(drift.lines)} lines in ${span(drift.seconds)}`);
       chart.update({ ...drift });
       body.append(chart.card);
     }
-    body.append(
-      card("New patterns", patterns.length ? table("New patterns", ["Pattern", "Service", "Seen", "First"], patterns) : h("p", { class: "empty" }, "No pattern that training did not see.")),
-      h("div", { class: "grid" }, card("Training report", facts(model.report)), card("Parameters", facts(model.parameters))),
-    );
+    const rest = [
+      card("New patterns", patterns.length ? table("New patterns", ["Pattern", "Service", "Seen", "First"], patterns) : h("p", { class: "empty" }, "No pattern that training did not see."), model.new_patterns_beyond > 0 && h("p", { class: "soft" }, `and ${count(model.new_patterns_beyond)} lines of further new patterns`)),
+      h("div", { class: "grid" }, card("Training report", facts(report)), card("Parameters", facts(model.parameters))),
+      frequent.length > 0 && card("Frequent patterns", h("ul", { class: "plain-list mono small" }, frequent.map((one) => h("li", {}, plain(one))))),
+    ];
+    body.append(...rest.filter(Boolean));
     // The chart measures its box, which has a width only now that it is in the page.
     chart?.redraw();
   });

@@ -107,8 +107,8 @@ export async function render(main, params, context) {
     slider.step = 0.001;
     body.hidden = false;
     chart.update(data);
-    const warns = data.warning_score === null || data.warning_score === undefined ? "" : ` An odd line above ${score(data.warning_score)} is a warning: the training expects ${rate(data.budget_per_day)} of them a day.`;
-    inUse.textContent = `In use: ${score(data.score)}, from ${data.source}. Training saw ${count(data.lines_per_day)} lines a day.${warns}`;
+    const warns = data.warning_score === null || data.warning_score === undefined ? "" : `An odd line above ${score(data.warning_score)} is a warning: the training expects ${rate(data.budget_per_day)} of them a day.`;
+    inUse.textContent = `In use: ${score(data.score)}, from ${data.source}. ${data.lines_per_day ? `Training saw ${count(data.lines_per_day)} lines a day. ` : ""}${warns}`;
     choose(data.score);
   });
   window.addEventListener("isolog-theme", () => chart.redraw(), { signal: context.signal });
