@@ -173,7 +173,7 @@ export function histogram(box, edges, lines, { height = 210, at = () => null, lo
           width: line.fill ? 1 : 2,
           dash: line.dash,
           fillTo: () => least,
-          paths: line.fill ? uPlot.paths.bars({ size: [1, Infinity] }) : uPlot.paths.stepped({ align: 0 }),
+          paths: line.fill ? uPlot.paths.bars({ size: [1, Infinity] }) : undefined,
           points: { show: false },
         })),
       ],
