@@ -20,7 +20,7 @@ pub struct Message<'a> {
     pub topic: &'a str,
     /// Key; records of one key stay in order.
     pub key: &'a [u8],
-    /// The record's bytes.
+    /// The record's bytes; none where empty, which takes the key out of a compacted topic.
     pub payload: &'a [u8],
 }
 
@@ -110,9 +110,10 @@ impl Producer {
         let mut waiting = 0;
         for (index, message) in batch.iter().enumerate() {
             loop {
-                let record = BaseRecord::with_opaque_to(message.topic, Box::new(self.token(index)))
-                    .key(message.key)
-                    .payload(message.payload);
+                let record =
+                    BaseRecord::with_opaque_to(message.topic, Box::new(self.token(index))).key(message.key);
+                let record =
+                    if message.payload.is_empty() { record } else { record.payload(message.payload) };
                 match self.inner.send(record) {
                     Ok(()) => waiting += 1,
                     Err((error, _)) if is_full(&error) && !give_up() => {

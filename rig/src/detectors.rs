@@ -281,6 +281,7 @@ fn count(changes: &mut Vec<AlertChange>, outcome: &mut Outcome) {
         let cause = match change.cause {
             Cause::Opened => "opened",
             Cause::Graver => "graver",
+            Cause::Muted => "muted",
             Cause::Unmuted => "unmuted",
             Cause::Repeat => "repeat",
             Cause::Resolved => "resolved",

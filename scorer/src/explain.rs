@@ -1,4 +1,7 @@
-//! `scorer explain`: says why a line gets its score, for one line or for each line of standard input.
+//! `scorer explain`: says why a line gets its score, for one line, for each line of standard input, or for the lines
+//! that an alert shows.
+
+mod evidence;
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use std::process::ExitCode;
@@ -11,7 +14,7 @@ use engine::model::{Explanation, ReasonKind, Score, Scratch};
 use engine::terminal::{shown, thousands};
 use serde::Serialize;
 
-use crate::config::{Flags, Reading, Settings};
+use crate::config::{Flags, ReadingKept, Settings};
 use crate::live::Loaded;
 use crate::scan::{Colours, is_closed_pipe, reasons_in_words};
 use crate::{EXIT_ERROR, scan};
@@ -22,7 +25,7 @@ const SHOWN_CHARACTERS: usize = 300;
 /// Arguments of `scorer explain`.
 #[derive(Debug, clap::Args)]
 pub struct ExplainArgs {
-    /// A line as it stands in a log, or - for the lines of standard input
+    /// A line as it stands in a log, - for the lines of standard input, or the id of an alert in the store
     #[arg(value_name = "LINE", allow_hyphen_values = true)]
     line: String,
     /// Print one JSON object per line
@@ -30,7 +33,7 @@ pub struct ExplainArgs {
     json: bool,
     /// Settings.
     #[command(flatten)]
-    settings: Flags<Reading>,
+    settings: Flags<ReadingKept>,
 }
 
 /// One explained line as `--json` prints it.
@@ -70,6 +73,24 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
     let limit = settings.decode.limits.max_line_bytes;
     let mut out = io::stdout().lock();
     let colours = Colours::new(!args.json && out.is_terminal());
+    let mut explained = |mut event: LogEvent| -> anyhow::Result<()> {
+        settings.redactor.redact(&mut event);
+        let mut scratch = Scratch::default();
+        let score = loaded.model.score(&event, &mut scratch);
+        let explanation = loaded.model.explain(&event, &mut scratch);
+        if args.json {
+            json(&loaded, &event, score, &explanation, &mut out)?;
+        } else {
+            text(&loaded, &event, score, &explanation, colours, &mut out)?;
+        }
+        Ok(())
+    };
+    if evidence::is_alert(&args.line) {
+        for event in evidence::of_alert(&settings, &args.line)? {
+            explained(event)?;
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let mut one = |bytes: &[u8]| -> anyhow::Result<bool> {
         let now = EventTime::from_micros(jiff::Timestamp::now().as_microsecond());
         let context = RecordContext { transport_time: now, service: None };
@@ -78,16 +99,8 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
             eprintln!("error: the line cannot be read: {rejected}");
             return Ok(false);
         }
-        for event in &mut events {
-            settings.redactor.redact(event);
-            let mut scratch = Scratch::default();
-            let score = loaded.model.score(event, &mut scratch);
-            let explanation = loaded.model.explain(event, &mut scratch);
-            if args.json {
-                json(&loaded, event, score, &explanation, &mut out)?;
-            } else {
-                text(&loaded, event, score, &explanation, colours, &mut out)?;
-            }
+        for event in events {
+            explained(event)?;
         }
         Ok(true)
     };

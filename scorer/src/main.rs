@@ -7,6 +7,7 @@ mod backtest;
 mod board;
 mod check;
 mod config;
+mod control;
 mod deliver;
 mod demo;
 mod explain;
@@ -17,6 +18,7 @@ mod live;
 mod metrics;
 mod news;
 mod pipeline;
+mod random;
 mod record;
 mod relay;
 mod remember;
@@ -29,6 +31,7 @@ mod state;
 mod summary;
 mod test_rules;
 mod test_sink;
+mod twin;
 
 use std::process::ExitCode;
 
@@ -52,7 +55,7 @@ enum Command {
     Run(run::RunArgs),
     /// Scores one file or standard input and prints the oddest lines
     Scan(scan::ScanArgs),
-    /// Says why a line gets its score
+    /// Says why a line, or each line of an alert, gets its score
     Explain(explain::ExplainArgs),
     /// Validates settings and model, with --online also brokers, topics and sinks
     Check(check::CheckArgs),
@@ -70,6 +73,14 @@ enum Command {
     TestSink(test_sink::TestSinkArgs),
     /// Sends again what sinks refused or could not take, and says what became of it
     ReplayDeadLetters(deliver::replay::ReplayArgs),
+    /// Lists alerts, or tells one with its history
+    Alerts(twin::AlertsArgs),
+    /// Makes, lists and ends silences over alerts
+    Silence(twin::SilenceArgs),
+    /// Calls what an alert found normal, lists, undoes and exports that
+    Normal(twin::NormalArgs),
+    /// Says what a threshold comes to, by the model's training lines
+    Threshold(twin::ThresholdArgs),
     /// Prints every setting as a Markdown table
     Settings,
 }
@@ -92,6 +103,10 @@ fn main() -> ExitCode {
         Command::TestRules(args) => test_rules::run(args),
         Command::TestSink(args) => test_sink::run(args),
         Command::ReplayDeadLetters(args) => deliver::replay::run(args),
+        Command::Alerts(args) => twin::alerts(args),
+        Command::Silence(args) => twin::silence(args),
+        Command::Normal(args) => twin::normal(args),
+        Command::Threshold(args) => twin::threshold(args),
         Command::Settings => {
             print!("{}", config::table::markdown());
             Ok(ExitCode::SUCCESS)

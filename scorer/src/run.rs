@@ -14,6 +14,7 @@ use crate::EXIT_ERROR;
 use crate::anomaly::AnomalyFeed;
 use crate::board::{self, Board};
 use crate::config::{Flags, Input, LogFormat, LogSettings, Settings};
+use crate::control::Control;
 use crate::deliver::{self, Deliveries};
 use crate::demo::Controls;
 use crate::live::{LiveModel, ModelFile};
@@ -59,6 +60,8 @@ pub struct App {
     pub board: Board,
     /// What changes the simulated stream, where there is one.
     pub simulation: Option<Controls>,
+    /// What people decided about alerts.
+    pub control: Control,
     /// Where batches go in.
     pub intake: Intake,
     /// Cancelled when the process is to stop.
@@ -80,6 +83,8 @@ impl App {
         let model_file = ModelFile::new(model.clone(), settings.model.clone(), on_attempt);
         let health = Health::default();
         let keeper = Keeper::start(&settings, &metrics, &health, runtime.clone())?;
+        let control = Control::start(&settings, &health, runtime.clone())?;
+        keeper.obey(&control);
         let summary = Summary::of(&settings);
         let parts = pipeline::Parts {
             settings: Arc::new(settings),
@@ -113,6 +118,7 @@ impl App {
             keeper,
             board,
             simulation: None,
+            control,
             intake,
             stop: CancellationToken::new(),
         };

@@ -105,6 +105,12 @@ ORDER BY seq
 LIMIT $3";
 const FORGET_DEAD_LETTER: &str = "DELETE FROM dead_letters WHERE seq = $1";
 
+const CONTROLS: &str = "SELECT id, record FROM controls ORDER BY id";
+const PUT_CONTROL: &str = "\
+INSERT INTO controls (id, record, stored_at) VALUES ($1, $2, $3)
+ON CONFLICT (id) DO UPDATE SET record = excluded.record, stored_at = excluded.stored_at";
+const REMOVE_CONTROL: &str = "DELETE FROM controls WHERE id = $1";
+
 /// Only the front of each table is looked at: rows lie in the order in which they were written.
 const EXPIRE: &[&str] = &[
     "DELETE FROM logs WHERE seq IN (SELECT seq FROM (SELECT seq, stored_at FROM logs ORDER BY seq LIMIT $1) AS oldest WHERE stored_at < $2)",
@@ -296,6 +302,20 @@ impl<B: Backend> Store for Database<B> {
     fn forget_dead_letter(&mut self, number: i64) -> Result<()> {
         self.transaction(|backend| backend.execute(FORGET_DEAD_LETTER, &[Value::Int(number)]))?;
         Ok(())
+    }
+
+    fn controls(&mut self) -> Result<Vec<(String, String)>> {
+        self.query(CONTROLS, &[], |row| Ok((row.text(0)?, row.text(1)?)))
+    }
+
+    fn put_control(&mut self, id: &str, record: &str, now: EventTime) -> Result<()> {
+        let values = [Value::from(id), Value::Json(record.into()), Value::Time(now)];
+        self.transaction(|backend| backend.execute(PUT_CONTROL, &values))?;
+        Ok(())
+    }
+
+    fn remove_control(&mut self, id: &str) -> Result<bool> {
+        Ok(self.transaction(|backend| backend.execute(REMOVE_CONTROL, &[Value::from(id)]))? > 0)
     }
 
     fn newest_log(&mut self) -> Result<i64> {

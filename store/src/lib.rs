@@ -114,6 +114,24 @@ pub trait Store: Send {
     /// The store cannot be written.
     fn forget_dead_letter(&mut self, number: i64) -> Result<()>;
 
+    /// What people decided (silences, what is normal), id and JSON, in the order of their ids.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn controls(&mut self) -> Result<Vec<(String, String)>>;
+
+    /// Keeps a decision, durably; one of the same id is replaced.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn put_control(&mut self, id: &str, record: &str, now: EventTime) -> Result<()>;
+
+    /// Takes a decision back; whether there was one.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    fn remove_control(&mut self, id: &str) -> Result<bool>;
+
     /// The number of the newest log line, 0 where there is none.
     ///
     /// # Errors

@@ -24,7 +24,8 @@ use values::Cell;
 
 /// Longest wait for an answer: beyond it the connection counts as broken.
 const ANSWER: Duration = Duration::from_secs(60);
-const MIGRATIONS: &[&str] = &[include_str!("migrations/postgres/0001.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/postgres/0001.sql"), include_str!("migrations/postgres/0002.sql")];
 /// Advisory locks of this program: one for the order of alert records and the schema, one for each sink.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(731903201)";
 const LEAD: &str = "SELECT pg_try_advisory_lock(731903202, hashtext($1))";

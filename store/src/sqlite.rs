@@ -16,7 +16,8 @@ use crate::value::{Row, Value};
 const BUSY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_millis(20);
 const CHOOSE: &str = "choose a STORE_PATH that can be written, or an empty one for no store";
-const MIGRATIONS: &[&str] = &[include_str!("migrations/sqlite/0001.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("migrations/sqlite/0001.sql"), include_str!("migrations/sqlite/0002.sql")];
 
 /// Every commit is synced: an acknowledged batch must outlast a power failure. The log that is written ahead is
 /// given back beyond 64 MiB, the cache is 32 MiB.

@@ -102,8 +102,10 @@ impl AlertBook {
     pub fn push(&mut self, finding: &Finding, out: &mut Vec<AlertChange>) {
         let resolve_after = self.resolve_after();
         match finding {
-            Finding::Holds { service, time, .. } => {
+            Finding::Holds { detector, service, time } => {
+                let normals = &self.state.normals;
                 if let Some(incident) = self.state.open.get_mut(service)
+                    && !incident.is_normal_of(detector, normals)
                     && time.as_micros() <= incident.active_until.saturating_add(resolve_after)
                 {
                     incident.active_until = incident.active_until.max(time.as_micros());
@@ -209,6 +211,7 @@ impl AlertBook {
             None => Some(Cause::Opened),
             Some(published) if severity > published => Some(Cause::Graver),
             Some(_) if was_muted && !muted => Some(Cause::Unmuted),
+            Some(_) if muted && !was_muted => Some(Cause::Muted),
             Some(_) if !notify.is_empty() => Some(Cause::Graver),
             Some(_) => {
                 let again = |audience: &&&Audience| {
@@ -220,7 +223,7 @@ impl AlertBook {
         };
         incident.waits = false;
         if let Some(cause) = cause {
-            if matches!(cause, Cause::Repeat | Cause::Unmuted) {
+            if matches!(cause, Cause::Repeat | Cause::Muted | Cause::Unmuted) {
                 incident.alert.revision += 1;
             }
             incident.published = Some(severity);
@@ -331,14 +334,7 @@ impl AlertBook {
     }
 
     fn is_normal(&self, anomaly: &Anomaly) -> bool {
-        let named = |subject: &str| Normal {
-            detector: anomaly.detector.clone(),
-            service: anomaly.service.clone(),
-            subject: subject.to_owned(),
-        };
-        !self.state.normals.is_empty()
-            && (self.state.normals.contains(&named(&anomaly.subject))
-                || self.state.normals.contains(&named("")))
+        is_normal(&self.state.normals, &anomaly.detector, &anomaly.service, &anomaly.subject)
     }
 
     /// The alerts that go on, by service, as they stand; some may not be on record yet.
@@ -414,6 +410,22 @@ impl Incident {
             ids: VecDeque::from([anomaly.id]),
         }
     }
+
+    /// Whether all that a detector found here is normal by now: then its condition does not keep the alert open.
+    fn is_normal_of(&self, detector: &str, normals: &BTreeSet<Normal>) -> bool {
+        let mut parts = self.alert.parts.iter().filter(|part| part.detector == detector).peekable();
+        parts.peek().is_some()
+            && parts.all(|part| is_normal(normals, detector, &self.alert.service, &part.subject))
+    }
+}
+
+fn is_normal(normals: &BTreeSet<Normal>, detector: &str, service: &str, subject: &str) -> bool {
+    let named = |subject: &str| Normal {
+        detector: detector.to_owned(),
+        service: service.to_owned(),
+        subject: subject.to_owned(),
+    };
+    !normals.is_empty() && (normals.contains(&named(subject)) || normals.contains(&named("")))
 }
 
 fn micros(seconds: f64) -> i64 {

@@ -68,7 +68,7 @@ pub struct Part {
 pub struct Alert {
     /// A hash of the service and the id of its first anomaly.
     pub id: FindingId,
-    /// Rises with each record of this alert: with a graver severity, a repeat, the end of a silence, the resolve.
+    /// Rises with each record of this alert: with a graver severity, a repeat, the begin or end of a silence, the resolve.
     pub revision: u32,
     /// How it stands.
     pub status: Status,
@@ -108,6 +108,8 @@ pub enum Cause {
     Opened,
     /// It got graver.
     Graver,
+    /// A silence began that matches it; nobody is told.
+    Muted,
     /// A silence ended while it still goes on.
     Unmuted,
     /// It still goes on.
@@ -124,6 +126,7 @@ impl Cause {
         match self {
             Self::Opened => "opened",
             Self::Graver => "graver",
+            Self::Muted => "muted",
             Self::Unmuted => "unmuted",
             Self::Repeat => "repeat",
             Self::Resolved => "resolved",

@@ -219,6 +219,41 @@ fn a_silence_mutes_until_it_expires() {
 }
 
 #[test]
+fn a_silence_over_an_open_alert_is_on_record_and_nobody_is_told() {
+    let mut desk = Desk::new();
+    desk.tick(0.0);
+    desk.find(0.0, "error_burst", Severity::Error);
+    desk.run(1, 5);
+    let until = at(50.0);
+    let filter = "service == \"billing\"".to_owned();
+    desk.book.silence(Silence { id: "s".to_owned(), filter, until, comment: String::new() }).unwrap();
+    desk.run(5, 10);
+    assert_eq!(desk.records(), [(Cause::Opened, 1, 1), (Cause::Muted, 2, 0)]);
+    assert_eq!(desk.out[1].alert.status, Status::Muted);
+    assert!(desk.book.unsilence("s"));
+    desk.run(10, 12);
+    assert_eq!(desk.records()[2], (Cause::Unmuted, 3, 0), "told before, and no graver since");
+}
+
+#[test]
+fn a_condition_that_is_normal_keeps_no_alert_open() {
+    let holds =
+        Finding::Holds { detector: "volume".to_owned(), service: "billing".to_owned(), time: at(290.0) };
+    for (subject, is_over) in [("s", true), ("", true), ("other", false)] {
+        let mut desk = Desk::new();
+        desk.find(0.0, "volume", Severity::Warning);
+        desk.book.normal(Normal {
+            detector: "volume".to_owned(),
+            service: "billing".to_owned(),
+            subject: subject.to_owned(),
+        });
+        desk.book.push(&holds, &mut desk.out);
+        desk.run(1, 400);
+        assert_eq!(desk.book.open().count() == 0, is_over, "{subject}");
+    }
+}
+
+#[test]
 fn what_is_normal_joins_no_alert_until_that_is_undone() {
     let mut desk = Desk::new();
     let normal =

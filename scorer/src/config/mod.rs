@@ -3,7 +3,7 @@
 
 pub mod table;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod usable;
 mod written;
 
@@ -20,8 +20,9 @@ use engine::model::Contamination;
 use engine::redact::Redactor;
 pub use notify::settings::{Secret, SinkSettings, SinksSettings};
 use store::{Retention, StoreSettings};
-pub use written::{Flags, Place, Reading, Subset};
+pub use written::{Flags, Place, Reading, ReadingKept, Subset};
 
+use crate::control::ControlSettings;
 use crate::state::LearnSettings;
 
 /// A setting that cannot be used.
@@ -293,6 +294,8 @@ pub struct Settings {
     pub store: Option<StoreUse>,
     /// Who is told of alerts.
     pub sinks: SinksSettings,
+    /// What people decided about alerts.
+    pub control: ControlSettings,
     /// Servers.
     pub serve: ServeSettings,
     /// Where file positions, and what is learnt of inputs other than Kafka, are kept.

@@ -17,6 +17,13 @@ fn load(flags: &[&str], environment: &[(&str, &str)]) -> Result<Settings, Mistak
     Settings::from_parts(command.settings, environment)
 }
 
+/// Settings of a config file with this text.
+pub(crate) fn settings_of_file(text: &str) -> Result<Settings, String> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    load(&["--config", file.path().to_str().unwrap()], &[]).map_err(|mistakes| mistakes.to_string())
+}
+
 fn mistakes(flags: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
     match load(flags, environment) {
         Ok(_) => Vec::new(),

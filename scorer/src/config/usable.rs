@@ -15,6 +15,7 @@ use engine::model::{Contamination, OnlineSettings};
 use engine::redact::{Pattern, Redactor};
 use store::{Retention, StoreSettings};
 
+mod control;
 mod detectors;
 
 use super::written::{Value, Written};
@@ -63,6 +64,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         redactor: reader.redactor()?,
         model,
         output: reader.output()?,
+        control: reader.control(),
         serve: reader.serve()?,
         state_dir: reader.path("STATE_DIR"),
         learn: LearnSettings { detect_topic, ..reader.learn(budget_per_day, &sinks)? },

@@ -13,6 +13,7 @@ use engine::detect::{self, Rule};
 
 use super::Mistake;
 use super::table::{self, Group, Setting};
+use crate::control::{WrittenNormal, WrittenSilence};
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,10 @@ pub struct Written {
     pub detect_variables: Vec<(String, String, Value)>,
     /// Rules of the config file.
     pub rules: Vec<Rule>,
+    /// Silences of the config file.
+    pub silences: Vec<WrittenSilence>,
+    /// What the config file calls normal.
+    pub normals: Vec<WrittenNormal>,
     /// The config file, where one was read.
     pub file: Option<PathBuf>,
 }
@@ -84,6 +89,14 @@ pub struct Reading;
 
 impl Subset for Reading {
     const GROUPS: &'static [Group] = &[Group::Decode, Group::Model];
+}
+
+/// What that takes, and reading what was kept.
+#[derive(Clone, Debug)]
+pub struct ReadingKept;
+
+impl Subset for ReadingKept {
+    const GROUPS: &'static [Group] = &[Group::Decode, Group::Model, Group::Store];
 }
 
 /// The settings that were given as flags, for a command to flatten into its arguments.
@@ -328,6 +341,26 @@ fn read_file(path: &Path, text: &str, written: &mut Written, mistakes: &mut Vec<
                 Err(error) => {
                     let why = format!("{}; allowed: [[rule]] as in docs/detectors.md", error.message());
                     mistake("rule", short(&value), why);
+                }
+            }
+            continue;
+        }
+        if key == "silence" {
+            match value.clone().try_into() {
+                Ok(silences) => written.silences = silences,
+                Err(error) => {
+                    let why = format!("{}; allowed: [[silence]] as in docs/silences.md", error.message());
+                    mistake("silence", short(&value), why);
+                }
+            }
+            continue;
+        }
+        if key == "normal" {
+            match value.clone().try_into() {
+                Ok(normals) => written.normals = normals,
+                Err(error) => {
+                    let why = format!("{}; allowed: [[normal]] as in docs/silences.md", error.message());
+                    mistake("normal", short(&value), why);
                 }
             }
             continue;

@@ -11,6 +11,7 @@ use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Sc
 
 use super::Stream;
 use super::snapshot::{Part, Snapshot};
+use crate::control::View;
 
 /// What learns, and how it is kept.
 #[derive(Clone, Debug)]
@@ -54,6 +55,8 @@ pub struct Learned {
     sessions: Option<Sessions>,
     online: Option<OnlineCounts>,
     watch: Option<Box<Watch>>,
+    /// Version of the decisions that the alerts know; 0 before the first.
+    obeyed: u64,
 }
 
 impl Learned {
@@ -72,6 +75,7 @@ impl Learned {
             sessions: None,
             online,
             watch,
+            obeyed: 0,
         }
     }
 
@@ -101,6 +105,17 @@ impl Learned {
             }
             digest.clone_into(&mut self.model);
             self.online = self.settings.online.map(OnlineCounts::new);
+        }
+    }
+
+    /// From now on the alerts know these decisions. Until some were read, those of the snapshot stay in force.
+    pub fn obey(&mut self, decisions: Option<&View>) {
+        let Some(decisions) = decisions.filter(|decisions| decisions.version() != self.obeyed) else {
+            return;
+        };
+        self.obeyed = decisions.version();
+        if let Some(watch) = &mut self.watch {
+            decisions.apply(watch.alerts_mut());
         }
     }
 

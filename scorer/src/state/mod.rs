@@ -17,7 +17,7 @@ mod topic;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use engine::event::EventTime;
@@ -31,9 +31,10 @@ use snapshot::Snapshot;
 pub use snapshot::{Place, Places};
 use store::{Folder, Packed, Store};
 use topic::Topic;
-pub use topic::cleanup_policy;
+pub use topic::{cleanup_policy, make_compacted};
 
 use crate::config::Settings;
+use crate::control::Control;
 use crate::metrics::{Health, Metrics, ResultLabel, StreamLabel};
 use crate::record::Ack;
 
@@ -169,6 +170,8 @@ struct Inner {
     folder: Option<Mutex<Box<dyn Store>>>,
     metrics: Metrics,
     health: Health,
+    /// What people decided about alerts.
+    control: OnceLock<Control>,
 }
 
 /// All streams that are read, and their snapshots; a clone is the same one.
@@ -222,10 +225,18 @@ impl Keeper {
             folder: folder.map(Mutex::new),
             metrics: metrics.clone(),
             health: health.clone(),
+            control: OnceLock::new(),
         });
         let weak = Arc::downgrade(&inner);
         std::thread::Builder::new().name("state".to_owned()).spawn(move || keep(&weak))?;
         Ok(Self(Some(inner)))
+    }
+
+    /// From now on the streams' alerts know what people decide, each from its next batch or tick on.
+    pub fn obey(&self, control: &Control) {
+        if let Some(inner) = &self.0 {
+            inner.control.get_or_init(|| control.clone());
+        }
     }
 
     /// Whether anything learns, so that batches need their cuts.
@@ -387,8 +398,10 @@ impl Keeper {
         let inner = self.0.as_ref()?;
         let mut ticked: Vec<(Stream, u64)> = Vec::new();
         let caught_up = inner.caught_up().clone();
+        let control = inner.decisions();
         for open in inner.open().iter_mut() {
             open.learned.use_model(model);
+            open.learned.obey(control.as_deref());
             // What comes at its own pace is never behind; the others tell.
             let at_ease = matches!(open.stream, Stream::Input(_));
             if each(&mut open.learned, caught_up.get(&open.stream).copied().unwrap_or(at_ease)) {
@@ -402,6 +415,7 @@ impl Keeper {
     /// For a batch that is scored under this model; nothing else changes its streams until it is finished.
     pub fn begin<'a>(&'a self, cuts: &'a [Cut], model: InUse<'_>) -> Learning<'a> {
         let Some(inner) = self.0.as_ref().filter(|_| !cuts.is_empty()) else { return Learning(None) };
+        let control = inner.decisions();
         let mut open = inner.open();
         let places = cuts
             .iter()
@@ -410,6 +424,7 @@ impl Keeper {
                 let place = open.iter().position(is_it);
                 if let Some(open) = place.and_then(|place| open.get_mut(place)) {
                     open.learned.use_model(model);
+                    open.learned.obey(control.as_deref());
                 }
                 place
             })
@@ -439,6 +454,10 @@ fn delivered(inner: &Arc<Inner>, streams: Vec<(Stream, u64)>, ack: Ack) -> Ack {
 impl Inner {
     fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn decisions(&self) -> Option<Arc<crate::control::View>> {
+        self.control.get().and_then(Control::view)
     }
 
     fn caught_up(&self) -> MutexGuard<'_, BTreeMap<Stream, bool>> {

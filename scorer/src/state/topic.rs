@@ -70,45 +70,10 @@ impl Topic {
 
     /// Makes the topic where it is missing.
     fn make(&mut self, consumer: &BaseConsumer<Quiet>) -> Result<(), String> {
-        if self.is_there {
-            return Ok(());
+        if !self.is_there {
+            make_compacted(consumer, &self.client, &self.runtime, "STATE_TOPIC", &self.name)?;
+            self.is_there = true;
         }
-        let metadata = consumer.fetch_metadata(None, CALL).map_err(|error| explain(&error))?;
-        let found = metadata.topics().iter().find(|topic| topic.name() == self.name);
-        if found.is_some() {
-            match self.runtime.block_on(cleanup_policy(&self.client, &self.name)) {
-                Ok(policy) if !policy.contains("compact") => tracing::warn!(
-                    topic = self.name,
-                    "STATE_TOPIC has cleanup.policy={policy}: what was learnt is lost with its oldest records; \
-                     set it to compact"
-                ),
-                Ok(_) => {}
-                Err(why) => tracing::debug!(topic = self.name, why, "cleanup.policy is not known"),
-            }
-        } else {
-            let admin: AdminClient<DefaultClientContext> =
-                self.client.config().create().map_err(|error| explain(&error))?;
-            // The broker's own default; since Kafka 2.4.
-            let replicas = TopicReplication::Fixed(-1);
-            let mut topic = NewTopic::new(&self.name, 1, replicas);
-            for (name, value) in TOPIC_SETTINGS {
-                topic = topic.set(name, value);
-            }
-            let options = AdminOptions::new().operation_timeout(Some(CALL)).request_timeout(Some(CALL));
-            let made = self.runtime.block_on(admin.create_topics([&topic], &options));
-            for result in made.map_err(|error| explain(&error))? {
-                match result {
-                    Ok(_) => tracing::info!(topic = self.name, "the topic for what is learnt was made"),
-                    Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                    Err((_, code)) => {
-                        return Err(format!(
-                            "cannot be made ({code}): make it with cleanup.policy=compact, or set STATE_TOPIC"
-                        ));
-                    }
-                }
-            }
-        }
-        self.is_there = true;
         Ok(())
     }
 
@@ -223,6 +188,53 @@ impl Store for Topic {
             None => Ok(()),
         }
     }
+}
+
+/// Makes the compacted topic that a setting names where it is missing, and warns where it is there and not compacted.
+/// Blocks; not from an asynchronous task.
+///
+/// # Errors
+/// No broker answers; it cannot be made.
+pub fn make_compacted<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    client: &ClientSettings,
+    runtime: &Handle,
+    setting: &str,
+    name: &str,
+) -> Result<(), String> {
+    let metadata = consumer.fetch_metadata(None, CALL).map_err(|error| explain(&error))?;
+    if metadata.topics().iter().any(|topic| topic.name() == name) {
+        match runtime.block_on(cleanup_policy(client, name)) {
+            Ok(policy) if !policy.contains("compact") => tracing::warn!(
+                topic = name,
+                "{setting} has cleanup.policy={policy}: what it keeps is lost with its oldest records; set it to compact"
+            ),
+            Ok(_) => {}
+            Err(why) => tracing::debug!(topic = name, why, "cleanup.policy is not known"),
+        }
+        return Ok(());
+    }
+    let admin: AdminClient<DefaultClientContext> =
+        client.config().create().map_err(|error| explain(&error))?;
+    // The broker's own default; since Kafka 2.4.
+    let mut topic = NewTopic::new(name, 1, TopicReplication::Fixed(-1));
+    for (name, value) in TOPIC_SETTINGS {
+        topic = topic.set(name, value);
+    }
+    let options = AdminOptions::new().operation_timeout(Some(CALL)).request_timeout(Some(CALL));
+    let made = runtime.block_on(admin.create_topics([&topic], &options));
+    for result in made.map_err(|error| explain(&error))? {
+        match result {
+            Ok(_) => tracing::info!(topic = name, "the topic of {setting} was made"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((_, code)) => {
+                return Err(format!(
+                    "cannot be made ({code}): make it with cleanup.policy=compact, or set {setting}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The `cleanup.policy` of a topic.

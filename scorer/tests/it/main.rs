@@ -7,6 +7,7 @@ mod backfill;
 mod backtest;
 mod browser;
 mod clients;
+mod control;
 mod delivery;
 mod demo;
 mod deploy;

@@ -1,5 +1,6 @@
 //! The same tests against both databases.
 
+mod controls;
 mod document;
 mod faults;
 mod outbox;

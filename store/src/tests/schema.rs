@@ -18,7 +18,7 @@ fn tables_are_made_once_however_many_handles_open_at_the_same_time(
     });
     assert_eq!(place.handle().last_logs(&LogFilter::default(), &Page::first(10)).unwrap().len(), 4);
     place.by_hand(
-        "CREATE TABLE seen AS SELECT 1 / (2 - COUNT(*)) AS fine FROM isolog_schema WHERE version = 1",
+        "CREATE TABLE seen AS SELECT 1 / (2 - COUNT(*)) AS fine FROM isolog_schema WHERE version = 2",
     );
 }
 
@@ -31,10 +31,10 @@ fn tables_of_a_newer_program_are_refused_and_left_alone(
     place.by_hand("UPDATE isolog_schema SET version = 99");
     assert!(matches!(place.handle().version(), Err(Error::NewerSchema { found: 99, .. })));
     let error = place.handle().prepare().unwrap_err();
-    assert!(matches!(error, Error::NewerSchema { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, Error::NewerSchema { found: 99, known: 2, .. }), "{error}");
     assert!(!error.is_transient());
     assert!(error.to_string().contains("newer program"), "{error}");
-    place.by_hand("UPDATE isolog_schema SET version = 1");
+    place.by_hand("UPDATE isolog_schema SET version = 2");
     assert_eq!(place.handle().last_logs(&LogFilter::default(), &Page::first(10)).unwrap().len(), 1);
 }
 
@@ -59,5 +59,18 @@ fn looking_at_the_version_makes_no_table(#[values(Which::Embedded, Which::Postgr
     assert_eq!(store.version().unwrap(), 0);
     assert_eq!(store.version().unwrap(), 0);
     store.prepare().unwrap();
-    assert_eq!(place.handle().version().unwrap(), 1);
+    assert_eq!(place.handle().version().unwrap(), 2);
+}
+
+#[rstest]
+fn tables_of_an_older_program_are_brought_forward_with_what_they_hold(
+    #[values(Which::Embedded, Which::Postgres)] which: Which,
+) {
+    let place = Place::new(which);
+    place.handle().write(&rows([log(1)])).unwrap();
+    place.by_hand("DROP TABLE controls; UPDATE isolog_schema SET version = 1");
+    let mut store = place.handle();
+    store.put_control("a", "{}", at(1)).unwrap();
+    assert_eq!(store.version().unwrap(), 2);
+    assert_eq!(store.last_logs(&LogFilter::default(), &Page::first(10)).unwrap().len(), 1);
 }

@@ -16,6 +16,7 @@ use super::answer::Refusal;
 use super::session::{self, Sessions};
 use super::throttle::Throttle;
 use crate::config::Settings;
+use crate::random;
 
 /// What a page proves with each change that it was loaded from here.
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -37,6 +38,22 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Operator => "operator",
         }
+    }
+}
+
+/// Who asks, for the handlers behind the guard.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller {
+    /// What it may do.
+    pub role: Role,
+    /// Where it is.
+    pub peer: IpAddr,
+}
+
+impl Caller {
+    /// For the record of what it did.
+    pub fn name(self) -> String {
+        format!("{} at {}", self.role.as_str(), self.peer)
     }
 }
 
@@ -77,7 +94,7 @@ impl Guard {
                 .collect(),
             open: serve.http_open,
             public_origin: settings.sinks.public_url.as_deref().and_then(origin_of),
-            local_csrf: random(),
+            local_csrf: random::hex(),
             throttle: Throttle::default(),
             sessions: Sessions::default(),
         }
@@ -219,7 +236,7 @@ pub async fn read(
     next: Next,
 ) -> Response {
     match guard.who(peer, request.headers(), Instant::now()) {
-        Ok(_) => next.run(request).await,
+        Ok(known) => pass(known.role, peer, request, next).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -232,7 +249,7 @@ pub async fn change(
     next: Next,
 ) -> Response {
     match may_change(&guard, peer, request.headers()) {
-        Ok(_) => next.run(request).await,
+        Ok(role) => pass(role, peer, request, next).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -245,6 +262,11 @@ fn may_change(guard: &Guard, peer: SocketAddr, headers: &HeaderMap) -> Result<Ro
         return Err(Refusal::new(StatusCode::FORBIDDEN, why));
     }
     Ok(known.role)
+}
+
+async fn pass(role: Role, peer: SocketAddr, mut request: Request, next: Next) -> Response {
+    request.extensions_mut().insert(Caller { role, peer: peer.ip().to_canonical() });
+    next.run(request).await
 }
 
 /// Lets the page out. With a token it holds nothing secret: its script asks for the token and then for data.
@@ -260,15 +282,6 @@ pub async fn page(
         return refusal.into_response();
     }
     next.run(request).await
-}
-
-/// 256 bits that nobody can guess, in hexadecimal.
-pub fn random() -> String {
-    let mut bytes = [0; 32];
-    // The system's source of randomness does not fail once it was there; a token that could be guessed must not be.
-    #[expect(clippy::expect_used, reason = "there is nothing safe to go on with")]
-    rustls::crypto::ring::default_provider().secure_random.fill(&mut bytes).expect("random bytes");
-    blake3::Hash::from(bytes).to_hex().to_string()
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
@@ -393,7 +406,7 @@ mod tests {
         let csrf = session::csrf(&id);
         let with = [("host", "logs.example"), ("origin", "https://logs.example"), ("x-csrf-token", &csrf)];
         assert!(guard.unforged(&known, &headers(&with)).is_ok());
-        let other = session::csrf(&random());
+        let other = session::csrf(&random::hex());
         let with = [("host", "logs.example"), ("x-csrf-token", other.as_str())];
         assert!(guard.unforged(&known, &headers(&with)).is_err(), "that of another session");
     }

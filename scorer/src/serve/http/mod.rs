@@ -3,6 +3,7 @@
 
 mod answer;
 mod api;
+mod control;
 mod guard;
 mod page;
 mod session;
@@ -73,8 +74,10 @@ fn router(app: App) -> Router {
         guard: Arc::clone(&guard),
         stored,
     };
-    let read = api::read().layer(middleware::from_fn_with_state(guard.clone(), guard::read));
+    let read =
+        api::read().merge(control::read()).layer(middleware::from_fn_with_state(guard.clone(), guard::read));
     let change = api::change()
+        .merge(control::change())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::change));
     let page = page::routes().layer(middleware::from_fn_with_state(guard, guard::page));

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Shared;
 use super::answer::{Refusal, Sent};
-use super::guard::{Guard, Role, random};
+use super::guard::{Guard, Role};
+use crate::random;
 
 /// A session that nobody used for so long is over.
 const IDLE: Duration = Duration::from_secs(12 * 60 * 60);
@@ -45,7 +46,7 @@ impl Session {
 impl Sessions {
     /// Begins a session; its id.
     pub fn begin(&self, role: Role, now: Instant) -> String {
-        let id = random();
+        let id = random::hex();
         let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MOST {
             sessions.retain(|_, session| session.lasts(now));

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod control;
 mod grpc;
 mod http;
 mod otlp;
@@ -167,6 +168,7 @@ impl Running {
             alerts: crate::news::AlertFeed::default(),
             summary,
             keeper: crate::state::Keeper::default(),
+            control: crate::control::Control::default(),
             board: crate::board::Board::default(),
             simulation: None,
             intake,

@@ -15,8 +15,10 @@ use store::{AlertSearch, Found, FoundAlert, Page, PageKey};
 
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
+use super::super::control;
 use super::question::{self, cursor};
 use crate::board::{holds, last_seen};
+use crate::control::{ToldNormal, ToldSilence};
 use crate::deliver::SinkResult;
 use crate::live::Loaded;
 
@@ -153,6 +155,10 @@ struct Detail {
     history: Vec<AlertRecord>,
     deliveries: Vec<DeliveryField>,
     evidence: Vec<Explained>,
+    /// Silences over it that are in force.
+    silences: Vec<ToldSilence>,
+    /// What was called normal of it.
+    normals: Vec<ToldNormal>,
     /// Digest of the model that explains the evidence; none while no model is loaded.
     explained_by: Option<String>,
 }
@@ -225,7 +231,8 @@ pub async fn detail(
         tracing::error!(%error, "explaining an alert failed");
         Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, "explaining the alert failed")
     })?;
-    Ok(Json(Detail { alert, history, deliveries, evidence, explained_by }))
+    let (silences, normals) = control::over(&shared, &alert);
+    Ok(Json(Detail { alert, history, deliveries, evidence, silences, normals, explained_by }))
 }
 
 /// Why a line of the evidence is as odd as it is, by the model in use: it may be another one than the line was scored
