@@ -155,6 +155,7 @@ impl Control {
             health: health.clone(),
             kept: Kept::new(),
             is_whole: false,
+            is_changed: true,
             told: BTreeSet::new(),
             failing: None,
             tidied: Instant::now(),
@@ -284,6 +285,8 @@ struct Follower {
     kept: Kept,
     /// It was read to its end once.
     is_whole: bool,
+    /// What changed since the decisions were shown.
+    is_changed: bool,
     /// Ids of what cannot be read.
     told: BTreeSet<String>,
     failing: Option<String>,
@@ -312,9 +315,9 @@ impl Follower {
     }
 
     fn follow(&mut self) {
-        let before = self.kept.clone();
         match self.place.follow(&mut self.kept) {
-            Ok(is_whole) => {
+            Ok(look) => {
+                self.is_changed |= look.is_changed;
                 if let Some(why) = self.failing.take() {
                     tracing::info!(
                         place = self.place.describe(),
@@ -322,8 +325,8 @@ impl Follower {
                         "decisions about alerts are followed again"
                     );
                 }
-                if is_whole && (!self.is_whole || before != self.kept) {
-                    self.is_whole = true;
+                if look.is_whole && self.is_changed {
+                    (self.is_whole, self.is_changed) = (true, false);
                     self.seen.show(&self.kept, &mut self.told);
                     self.health.ready(PART);
                 }

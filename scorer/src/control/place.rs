@@ -10,6 +10,15 @@ use store::Store;
 /// All that a place holds: id and JSON.
 pub type Kept = BTreeMap<String, String>;
 
+/// What a look at a place found.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// It was read to its end.
+    pub is_whole: bool,
+    /// It holds something else than at the look before.
+    pub is_changed: bool,
+}
+
 /// A place; used from one thread.
 pub trait Place: Send {
     /// For messages, without any secret.
@@ -18,8 +27,8 @@ pub trait Place: Send {
     /// How long to wait before the next look.
     fn look(&self) -> Duration;
 
-    /// Brings `kept` up to what the place holds now; `false` while it is not read to its end for the first time.
-    fn follow(&mut self, kept: &mut Kept) -> Result<bool, String>;
+    /// Brings `kept` up to what the place holds now.
+    fn follow(&mut self, kept: &mut Kept) -> Result<Look, String>;
 
     /// Keeps a decision durably.
     fn put(&mut self, id: &str, json: &str) -> Result<(), String>;
@@ -40,9 +49,11 @@ impl Place for Table {
         Duration::from_secs(1)
     }
 
-    fn follow(&mut self, kept: &mut Kept) -> Result<bool, String> {
-        *kept = self.0.controls().map_err(|error| error.to_string())?.into_iter().collect();
-        Ok(true)
+    fn follow(&mut self, kept: &mut Kept) -> Result<Look, String> {
+        let held: Kept = self.0.controls().map_err(|error| error.to_string())?.into_iter().collect();
+        let is_changed = held != *kept;
+        *kept = held;
+        Ok(Look { is_whole: true, is_changed })
     }
 
     fn put(&mut self, id: &str, json: &str) -> Result<(), String> {

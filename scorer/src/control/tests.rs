@@ -44,7 +44,7 @@ impl Place for Broken {
         Duration::from_millis(1)
     }
 
-    fn follow(&mut self, _: &mut Kept) -> Result<bool, String> {
+    fn follow(&mut self, _: &mut Kept) -> Result<place::Look, String> {
         Err("no broker answers".to_owned())
     }
 

@@ -12,7 +12,7 @@ use ::kafka::rdkafka::{Offset, TopicPartitionList};
 use ::kafka::{ClientSettings, Message, Producer, explain};
 use tokio::runtime::Handle;
 
-use super::place::{Kept, Place};
+use super::place::{Kept, Look, Place};
 use crate::state::make_compacted;
 
 /// Longest wait for one answer of a broker.
@@ -117,16 +117,20 @@ impl Place for Topic {
         Duration::from_millis(100)
     }
 
-    fn follow(&mut self, kept: &mut Kept) -> Result<bool, String> {
-        if self.reader.is_none() {
+    fn follow(&mut self, kept: &mut Kept) -> Result<Look, String> {
+        let mut is_changed = self.reader.is_none();
+        if is_changed {
             self.reader = Some(self.open()?);
             kept.clear();
         }
         let prefix = self.key("");
-        let Some(Reader { consumer, waiting }) = &mut self.reader else { return Ok(false) };
+        let Some(Reader { consumer, waiting }) = &mut self.reader else {
+            return Ok(Look { is_whole: false, is_changed });
+        };
         while let Some(polled) = consumer.poll(Duration::ZERO) {
             match polled {
                 Ok(message) => {
+                    is_changed = true;
                     let key = message.key().and_then(|key| std::str::from_utf8(key).ok());
                     let Some(id) = key.and_then(|key| key.strip_prefix(&prefix)) else { continue };
                     match message.payload().map(std::str::from_utf8) {
@@ -150,7 +154,7 @@ impl Place for Topic {
                 }
             }
         }
-        Ok(waiting.is_empty())
+        Ok(Look { is_whole: waiting.is_empty(), is_changed })
     }
 
     fn put(&mut self, id: &str, json: &str) -> Result<(), String> {
