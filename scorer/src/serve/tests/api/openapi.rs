@@ -11,7 +11,11 @@ use crate::demo::Controls;
 const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
 /// Where routes of the API are registered.
-const SOURCES: [&str; 2] = [include_str!("../../http/api/mod.rs"), include_str!("../../http/session.rs")];
+const SOURCES: [&str; 3] = [
+    include_str!("../../http/api/mod.rs"),
+    include_str!("../../http/control.rs"),
+    include_str!("../../http/session.rs"),
+];
 
 fn document() -> Value {
     serde_json::from_str(DOCUMENT).unwrap()
