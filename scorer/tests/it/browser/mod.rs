@@ -63,6 +63,12 @@ fn no_page_has_a_fault_or_a_serious_finding_of_axe() {
 }
 
 #[test]
+fn an_alert_is_silenced_and_called_normal_and_both_undone() {
+    let demo = Demo::start("browser-decide", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("decide.js", &demo.base, &[]);
+}
+
+#[test]
 fn the_setting_copied_from_the_slider_makes_the_scorer_behave_so() {
     const LINES: usize = 400;
     let demo = Demo::start("browser-threshold", &["--rate", "200"]);
