@@ -26,12 +26,11 @@ impl EventTime {
 }
 
 impl fmt::Display for EventTime {
-    /// RFC 3339 in UTC, with as many fraction digits as are needed.
+    /// RFC 3339 in UTC, with as many fraction digits as are needed; a time beyond the calendar (the last day of the
+    /// year 9999 is) as its end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_microsecond(self.0) {
-            Ok(time) => time.fmt(f),
-            Err(_) => write!(f, "{}us", self.0),
-        }
+        let end = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(end).fmt(f)
     }
 }
 

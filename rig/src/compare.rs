@@ -233,10 +233,12 @@ pub fn run(arguments: Arguments) -> Result<()> {
 fn report(rows: &[Row]) -> String {
     let mut text = markdown(rows);
     let missed: Vec<&Row> = rows.iter().filter(|row| !row.is_reached()).collect();
-    if missed.is_empty() {
+    if rows.is_empty() {
+        text.push_str("\nNothing was measured.\n");
+    } else if missed.is_empty() {
         text.push_str("\nEvery bar is reached.\n");
     } else {
-        let _ = writeln!(text, "\n{} of {} bars missed:", missed.len(), rows.len());
+        let _ = writeln!(text, "\nMissed, {} of {} rows:", missed.len(), rows.len());
         missed.iter().for_each(|row| {
             let _ = writeln!(text, "- {}, against {}", row.what, row.against);
         });

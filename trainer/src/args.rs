@@ -149,7 +149,7 @@ pub struct EvaluateArgs {
     /// The model to measure
     #[arg(long, short, value_name = "FILE", env = "MODEL_PATH", default_value = "models/isolog.model")]
     pub model: PathBuf,
-    /// Files, patterns or - with a column or field `label`: 0, empty, `normal` or `-` is ordinary, all else odd
+    /// Files, patterns or - with a column or field `label`: 0, 0.0, empty, `normal`, `false`, `no` or `-` is ordinary, all else odd
     #[arg(value_name = "LOGS", required = true)]
     pub logs: Vec<String>,
     /// Name of the label's column

@@ -49,7 +49,10 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     }
     let threshold = model.threshold(model.contamination());
     let quality = quality(&rows, threshold.score).with_context(|| {
-        format!("0, empty, `normal` and `-` in `{}` are ordinary lines, all else is odd", args.label)
+        format!(
+            "0, 0.0, empty, `normal`, `false`, `no` and `-` in `{}` are ordinary lines, all else is odd",
+            args.label
+        )
     })?;
     let rejected = reader.rejects().faulty();
     if args.json {

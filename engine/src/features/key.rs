@@ -113,10 +113,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_flipped_bit_changes_about_half_of_the_key(text: [u8; 40], bit in 0usize..320, seed: u128) {
+        fn a_flipped_bit_changes_about_half_of_the_key(
+            text in prop::collection::vec(any::<u8>(), 1..600),
+            at in any::<prop::sample::Index>(),
+            bit in 0_u8..8,
+            seed: u128,
+        ) {
             let maker = KeyMaker::new(seed);
-            let mut other = text;
-            other[bit / 8] ^= 1 << (bit % 8);
+            let mut other = text.clone();
+            other[at.index(text.len())] ^= 1_u8 << bit;
             let (a, b) = (maker.key(&text, "s", None).0, maker.key(&other, "s", None).0);
             let changed = (a ^ b).count_ones();
             prop_assert!((24..=104).contains(&changed), "{changed}");

@@ -2,7 +2,7 @@
 //!
 //! Before any test a row is expected to end after c(n) steps; each test on its way replaces the expectation of its
 //! node by one step and the expectation of the child. The difference is credited to the column that was tested
-//! (the decomposition of Saabas, 2014, applied to path lengths as DIFFI does, Carletti, Terzi and Susto 2023), and
+//! (the decomposition of Saabas, 2014, applied to path lengths), and
 //! over a path the differences add up to c(n) minus the path's length, with nothing left over.
 
 use crate::forest::{Forest, Node, Tree, average_path_length};

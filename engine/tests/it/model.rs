@@ -80,6 +80,32 @@ fn threads_and_batch_cuts_change_no_byte(#[case] threads: usize) {
     assert_eq!(artifact::to_bytes(&model), expected);
 }
 
+/// Lines that training never met before are read by many threads at once.
+#[test]
+fn threads_change_no_byte_where_no_line_comes_twice() {
+    let lines: Vec<LogEvent> = (0..4_000)
+        .map(|n| event("orders", Level::Info, &format!("cannot reach{}{}", letters(n), letters(n / 3))))
+        .collect();
+    let model = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| artifact::to_bytes(&train(&lines, params())))
+    };
+    let one = model(1);
+    for threads in [2, 8] {
+        assert_eq!(model(threads), one, "{threads} threads");
+    }
+}
+
+/// A word of its own for each number, without a digit.
+fn letters(mut number: usize) -> String {
+    let mut word = String::from(" ");
+    for _ in 0..5 {
+        word.push(char::from(b'a' + (number % 26) as u8));
+        number /= 26;
+    }
+    word
+}
+
 #[test]
 fn another_seed_makes_another_model() {
     let lines = usual(500);

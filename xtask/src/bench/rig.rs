@@ -41,7 +41,7 @@ pub fn corpus(arguments: &Arguments) -> Result<()> {
 pub fn compare(arguments: &Arguments) -> Result<()> {
     if arguments.asks_only() {
         build(&["rig"])?;
-        let nowhere = ["--python", "", "--work", ""].map(OsString::from);
+        let nowhere = ["--python", "-", "--work", "-"].map(OsString::from);
         return call("compare", &nowhere, arguments);
     }
     build(&["rig", "trainer", "scorer"])?;
