@@ -64,11 +64,12 @@ pub fn run(args: DemoArgs) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let stream = Stream::new(&simulation(&args), args.seconds)?;
     let mut settings = own_settings(Settings::load(args.settings)?);
-    // Dropped when everything else has ended.
-    let _store = temporary_store(&mut settings)?;
     run::init_log(&settings.log);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let result = runtime.block_on(demonstrate(settings, stream, args.seed, started));
+    let listeners = runtime.block_on(bind(&settings))?;
+    // Dropped when everything else has ended.
+    let _store = temporary_store(&mut settings)?;
+    let result = runtime.block_on(demonstrate(settings, listeners, stream, args.seed, started));
     runtime.shutdown_background();
     result
 }
@@ -112,6 +113,7 @@ fn is_default(settings: &Settings, name: &str) -> bool {
 
 async fn demonstrate(
     settings: Settings,
+    listeners: Listeners,
     stream: Stream,
     seed: u64,
     started: Instant,
@@ -119,7 +121,7 @@ async fn demonstrate(
     let signals = Signals::listen()?;
     let (mut app, pipeline) = App::assemble(settings, Handle::current())?;
     app.simulation = Some(stream.controls());
-    let servers = start_servers(&app).await?;
+    let servers = serve::start_on(&app, listeners.http, listeners.grpc).await?;
     load_or_train(&mut app, seed).await?;
     say_where(&app, &servers);
     let watched = stream.watch();
@@ -154,20 +156,27 @@ async fn load_or_train(app: &mut App, seed: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Serves on the addresses of the settings; a default one that is taken gives way to a free port.
-async fn start_servers(app: &App) -> anyhow::Result<Servers> {
-    let http = bind_or_next(app, "HTTP_ADDR", app.settings.serve.http).await?;
-    let grpc = bind_or_next(app, "GRPC_ADDR", app.settings.serve.grpc).await?;
-    serve::start_on(app, http, grpc).await
+/// Where it will serve.
+struct Listeners {
+    http: Option<TcpListener>,
+    grpc: Option<TcpListener>,
+}
+
+/// Binds the addresses of the settings; a default one that is taken gives way to a free port.
+async fn bind(settings: &Settings) -> anyhow::Result<Listeners> {
+    Ok(Listeners {
+        http: bind_or_next(settings, "HTTP_ADDR", settings.serve.http).await?,
+        grpc: bind_or_next(settings, "GRPC_ADDR", settings.serve.grpc).await?,
+    })
 }
 
 async fn bind_or_next(
-    app: &App,
+    settings: &Settings,
     setting: &str,
     address: Option<SocketAddr>,
 ) -> anyhow::Result<Option<TcpListener>> {
     match serve::bind(setting, address).await {
-        Err(error) if is_default(&app.settings, setting) => {
+        Err(error) if is_default(settings, setting) => {
             println!("{error}; taking a free port instead.");
             let free = address.map(|address| SocketAddr::new(address.ip(), 0));
             serve::bind(setting, free).await

@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use std::time::Instant;
 
 use engine::alert::{News, Watch};
-use engine::detect::{OTHER, Severity};
+use engine::detect::{OTHER, Severity, Warming};
 use engine::event::LogEvent;
 use engine::model::{Judged, Model, Score, Scratch};
 use foldhash::fast::RandomState as Foldhash;
@@ -42,6 +42,8 @@ pub struct Tally {
     hasher: Foldhash,
     /// Lines until one of which the words are looked up.
     until_sample: u32,
+    /// What detectors wait for, while it is gathered.
+    warming: Option<Vec<Warming>>,
 }
 
 /// What is to be looked up of a line, which few lines ask for.
@@ -73,6 +75,7 @@ impl Tally {
             patterns: Counting::default(),
             hasher: Foldhash::default(),
             until_sample: 0,
+            warming: None,
         };
         tally.forget();
         tally
@@ -154,16 +157,21 @@ impl Tally {
         }
     }
 
-    /// What the detectors of a stream still wait for; looked up every few seconds.
-    pub fn watched(&self, watch: &Watch) {
-        if self.board.wants_warming() {
-            self.board.set_warming(watch.detectors().warming(MOST_WARMING));
+    /// What the detectors of a stream still wait for; looked up every few seconds, of all streams.
+    pub fn watched(&mut self, watch: &Watch) {
+        if self.warming.is_none() && !self.board.wants_warming() {
+            return;
         }
+        let warming = self.warming.get_or_insert_default();
+        warming.extend(watch.detectors().warming(MOST_WARMING - warming.len()));
     }
 
     /// A batch or a tick is over.
     pub fn flush(&mut self) {
         self.tail.flush();
+        if let Some(warming) = self.warming.take() {
+            self.board.set_warming(warming);
+        }
         if self.touched.is_empty() {
             return;
         }

@@ -1,12 +1,17 @@
 //! The demonstration and the health check as a person starts them.
 
-use std::io::Write as _;
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use assert_cmd::Command;
 use predicates::str::contains;
 
-use crate::rig::{LIMIT, Scorer};
+use serde_json::Value;
+use testkit::process::Process;
+use testkit::workdir::Workdir;
+
+use crate::rig::{LIMIT, Scorer, wait};
 
 fn scorer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_scorer"));
@@ -37,6 +42,63 @@ fn the_demo_trains_without_a_model_and_shows_odd_lines_with_reasons() {
     for folder in [&folder, &temporary] {
         assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "the demo leaves nothing behind");
     }
+}
+
+/// Status and JSON of a request to the demo, with its token; `None` while it does not answer.
+fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
+    let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer correct-horse\r\nContent-Type: \
+         application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+    .ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    Some((head.split(' ').nth(1)?.parse().ok()?, serde_json::from_str(body).ok()?))
+}
+
+#[test]
+fn a_burst_that_is_asked_of_the_demo_raises_one_alert_and_its_lines_are_kept() {
+    let folder = Workdir::create("demo-burst").unwrap();
+    let free = || SocketAddr::from(([127, 0, 0, 1], testkit::free_port().unwrap()));
+    let (http, grpc) = (free(), free());
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let command = format!(
+        "HTTP_TOKEN=correct-horse TMPDIR={} {} demo --rate 5 --anomaly-ratio 0 --http-addr {http} --grpc-addr {grpc}",
+        temporary.display(),
+        env!("CARGO_BIN_EXE_scorer"),
+    );
+    let arguments: Vec<&str> = command.split(' ').collect();
+    let log = folder.path().join("demo.log");
+    let mut demo = Process::spawn("demo-burst", "env", &arguments, &log).unwrap();
+    let ready = || ask(http, "GET", "/api/v1/status", "").is_some_and(|(_, status)| status["ready"] == true);
+    demo.wait_ready(LIMIT, ready).unwrap();
+
+    // Without ordinary errors every error is one of the burst.
+    let change = |method, path, body| ask(http, method, path, body).unwrap();
+    assert_eq!(change("PUT", "/api/v1/simulation", r#"{"error_rate":0}"#).0, 200);
+    let burst = r#"{"service":"billing_api","lines":6}"#;
+    assert_eq!(change("POST", "/api/v1/simulation/burst", burst).0, 200);
+    let alerts = || -> Vec<Value> {
+        let answer = ask(http, "GET", "/api/v1/alerts?service=billing_api&status=firing", "");
+        let alerts = answer.and_then(|(_, answer)| answer["alerts"].as_array().cloned());
+        let has_burst = |alert: &Value| {
+            alert["parts"].as_array().unwrap().iter().any(|part| part["detector"] == "error_burst")
+        };
+        alerts.unwrap_or_default().into_iter().filter(has_burst).collect()
+    };
+    wait("the burst's alert", || !alerts().is_empty());
+    assert_eq!(alerts().len(), 1);
+    let kept = || ask(http, "GET", "/api/v1/logs?service=billing_api&level=ERROR", "");
+    wait("the burst's lines", || kept().is_some_and(|(_, kept)| kept["logs"].as_array().unwrap().len() >= 6));
+
+    assert!(demo.stop(LIMIT).unwrap().success());
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "the demo leaves nothing behind");
 }
 
 #[test]

@@ -134,7 +134,7 @@ impl Ground<'_> {
         let lines_per_day = lines(share);
         let alerts_per_day = match (alerts_per_day, lines_per_day) {
             // As many alerts as lines at most, and as many where nothing is kept.
-            (Some(alerts), Some(lines)) if score < in_use => Some(alerts.min(lines.max(alerts / 1e9))),
+            (Some(alerts), Some(lines)) if score < in_use => Some(alerts.min(lines)),
             (Some(alerts), _) => Some(alerts),
             (None, lines) => lines,
         };
