@@ -3,6 +3,7 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::{Cut, Inner, Learned, Open, Stream, delivered};
+use crate::control::{Control, View};
 use crate::record::Ack;
 
 /// What the streams of one batch have learnt, while the batch is scored.
@@ -28,6 +29,13 @@ pub enum Scoring<'a> {
     Learned(&'a mut Learned),
     /// Not at all: its stream was given away, and whoever has it reads the record again.
     Skip,
+}
+
+impl Inner {
+    /// What people decided about alerts; `None` while that was not read.
+    pub(super) fn decisions(&self) -> Option<Arc<View>> {
+        self.control.get().and_then(Control::view)
+    }
 }
 
 impl Learning<'_> {

@@ -456,10 +456,6 @@ impl Inner {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn decisions(&self) -> Option<Arc<crate::control::View>> {
-        self.control.get().and_then(Control::view)
-    }
-
     fn caught_up(&self) -> MutexGuard<'_, BTreeMap<Stream, bool>> {
         self.caught_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
