@@ -138,6 +138,9 @@ pub struct FitArgs {
     /// Also write the report as JSON
     #[arg(long, value_name = "FILE")]
     pub report_json: Option<PathBuf>,
+    /// Also write the report as a page: one file that a browser opens from disk
+    #[arg(long, value_name = "FILE", env = "REPORT_HTML")]
+    pub report_html: Option<PathBuf>,
     /// How records are read.
     #[command(flatten)]
     pub read: ReadArgs,

@@ -11,6 +11,7 @@ use engine::model::train::{FirstPass, SecondPass};
 use engine::model::{Contamination, Model, Provenance, Scratch};
 
 use crate::args::{FitArgs, FitSettings};
+use crate::html;
 use crate::intake::{Counts, Intake, Source};
 use crate::report::{Histogram, Report};
 use crate::stored::Stored;
@@ -108,6 +109,11 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
         let json = serde_json::to_string_pretty(&report)? + "\n";
         std::fs::write(path, json)
             .with_context(|| format!("cannot write the report to {}", path.display()))?;
+    }
+    if let Some(path) = &args.report_html {
+        std::fs::write(path, html::report(&report))
+            .with_context(|| format!("cannot write the report to {}", path.display()))?;
+        println!("Report written to {}", path.display());
     }
     Ok(())
 }

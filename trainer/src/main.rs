@@ -4,6 +4,7 @@ mod args;
 mod evaluate;
 mod exclude;
 mod fit;
+mod html;
 mod intake;
 mod progress;
 mod report;

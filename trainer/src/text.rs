@@ -99,11 +99,18 @@ fn expected(text: &mut String, report: &Report) {
     let _ = writeln!(text, "\nWhat a threshold would give, at the rate of these logs");
     let _ = writeln!(text, "  CONTAMINATION  score     share above  anomalies a day");
     for row in &report.expected {
-        let per_day = row.per_day.map_or("the logs span too little time".to_owned(), |count| {
-            if count < 10.0 { format!("{count:.1}") } else { thousands(count.round() as u64) }
-        });
+        let per_day = per_day(row.per_day);
         let share = format!("{:.3} %", row.share_above * 100.0);
         let _ = writeln!(text, "  {:<13}  {:<8.4}  {share:<11}  {per_day}", row.contamination, row.threshold);
+    }
+}
+
+/// A number of anomalies a day.
+pub fn per_day(count: Option<f64>) -> String {
+    match count {
+        None => "the logs span too little time".to_owned(),
+        Some(count) if count < 10.0 => format!("{count:.1}"),
+        Some(count) => thousands(count.round() as u64),
     }
 }
 
@@ -164,7 +171,7 @@ fn patterns(text: &mut String, report: &Report) {
 }
 
 /// The first reasons in words.
-fn why(reasons: &[Reason]) -> String {
+pub fn why(reasons: &[Reason]) -> String {
     let (levels, others): (Vec<_>, Vec<_>) =
         reasons.iter().partition(|part| part.kind == ReasonKind::Severity);
     let parts: Vec<_> = others.into_iter().chain(levels).take(4).map(reason).collect();
@@ -188,7 +195,7 @@ fn reason(reason: &Reason) -> String {
 }
 
 /// What a place in this input is called.
-fn unit(input: &str) -> &'static str {
+pub fn unit(input: &str) -> &'static str {
     match input {
         _ if input.starts_with("topic ") => "offset",
         _ if input.starts_with("log rows ") => "seq",

@@ -160,3 +160,23 @@ fn sessions_are_learnt_by_their_key_and_the_budget_is_told() {
         assert!(stderr.contains(part), "{part} in {stderr}");
     }
 }
+
+#[test]
+fn the_report_is_also_a_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let logs = write(folder.path(), "logs.csv", shop(3, 1_500, 0.0, false));
+    let page = folder.path().join("report.html");
+    let (output, stdout, stderr) = run(trainer()
+        .args(["fit", "--n-estimators", "20", "--report-html"])
+        .arg(&page)
+        .arg("-m")
+        .arg(folder.path().join("m"))
+        .arg(&logs));
+    assert!(output.status.success(), "{stderr}");
+    assert!(stdout.contains(&format!("Report written to {}", page.display())), "{stdout}");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains("<dd>1,500</dd>") && page.contains("<rect") && page.contains("Oddest lines"),
+        "{page}"
+    );
+}
