@@ -157,7 +157,7 @@ mod tests {
     fn a_linear_axis_begins_at_0_and_names_few_of_many_places() {
         let series = [("a".to_owned(), (1..=60).map(|x| (f64::from(x), 2.0)).collect())];
         let svg = Plot { title: "T", x: "minutes", scale: Scale::Linear, y: "MiB", series: &series }.svg();
-        assert!(svg.contains(" 340.0,184.0 "), "30 of 60 stands in the middle: {svg}");
+        assert!(svg.contains(" 340.0,64.0 "), "30 of 60 stands in the middle, 2 of 2 at the top: {svg}");
         assert!(
             svg.contains(">8</text>") && svg.contains(">56</text>") && !svg.contains(">9</text>"),
             "{svg}"
