@@ -19,10 +19,6 @@ use crate::{Store, schema, time};
 const INDEXED_BYTES: usize = 512;
 /// Rows that one step of removing looks at.
 const STEP: i64 = 2_000;
-/// Where it is too much, a step takes a row for so many bytes that have to go: about as much as that, or less.
-const BYTES_A_ROW: u64 = 1_024;
-/// And at least so many rows.
-const LEAST_STEP: i64 = 50;
 
 const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
@@ -458,7 +454,7 @@ impl<B: Backend> Store for Database<B> {
         let beyond =
             if backend.is_bounded() { backend.bytes()?.saturating_sub(retention.most_bytes) } else { 0 };
         if beyond > 0 {
-            let rows = i64::try_from(beyond / BYTES_A_ROW).unwrap_or(STEP).clamp(LEAST_STEP, STEP);
+            let rows = Retention::rows_to_displace(beyond).min(STEP);
             for sql in DISPLACE {
                 let displaced = self.transaction(|backend| backend.execute(sql, &[Value::Int(rows)]))?;
                 if displaced > 0 {

@@ -14,6 +14,11 @@ pub struct Retention {
 }
 
 impl Retention {
+    /// Rows that one step removes where `beyond` bytes have to go: about as much as that, or less, and at least a few.
+    pub(crate) fn rows_to_displace(beyond: u64) -> i64 {
+        i64::try_from(beyond / 1_024).unwrap_or(i64::MAX).max(50)
+    }
+
     /// Rows written before it go.
     pub(crate) fn oldest(&self, now: EventTime) -> EventTime {
         const DAY: i64 = 86_400_000_000;
