@@ -24,16 +24,22 @@ impl Browser {
         Ok(Self { modules, chromium: tools::chromium()? })
     }
 
-    /// Runs a script (CommonJS) and returns what it printed. It finds the browser's path in the variable `CHROMIUM`
-    /// and its modules by their names.
+    /// The command that runs a script (CommonJS). It finds the browser's path in the variable `CHROMIUM` and its
+    /// modules by their names, and is killed when the thread that starts it ends.
+    pub fn command(&self, script: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "--", "node"]).arg(script).args(arguments);
+        command.env("NODE_PATH", &self.modules).env("CHROMIUM", &self.chromium).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a script and returns what it printed.
     ///
     /// # Errors
     /// When it fails; carries what it printed.
     pub fn run(&self, script: &Path, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "KILL", "--", "node"]).arg(script).args(arguments);
-        command.env("NODE_PATH", &self.modules).env("CHROMIUM", &self.chromium).stdin(Stdio::null());
-        let output = command.output().context("cannot start node (by setpriv of util-linux)")?;
+        let output = self.command(script, arguments).output();
+        let output = output.context("cannot start node (by setpriv of util-linux)")?;
         let printed = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);

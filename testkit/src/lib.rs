@@ -3,7 +3,6 @@
 
 #[cfg(feature = "servers")]
 pub mod alertmanager;
-#[cfg(feature = "servers")]
 pub mod browser;
 #[cfg(feature = "servers")]
 pub mod connect;
@@ -12,20 +11,16 @@ pub mod kafka;
 #[cfg(feature = "servers")]
 pub mod mail;
 pub mod plot;
-#[cfg(feature = "servers")]
 pub mod port;
 #[cfg(feature = "servers")]
 pub mod postgres;
-#[cfg(feature = "servers")]
 pub mod process;
 #[cfg(feature = "servers")]
 pub mod python;
 #[cfg(feature = "servers")]
 pub mod rsyslog;
 pub mod tools;
-#[cfg(feature = "servers")]
 pub mod workdir;
 
-#[cfg(feature = "servers")]
 pub use port::free_port;
 pub use tools::{long_tests, seeds};

@@ -1,6 +1,7 @@
-//! Measurements that a person can repeat: how well odd lines are found, and how the forest compares with
-//! scikit-learn's. Nothing here is part of a program that is shipped.
+//! Measurements that a person can repeat: how well odd lines are found, how the forest compares with scikit-learn's,
+//! what the dashboard costs. Nothing here is part of a program that is shipped.
 
+mod dashboard;
 mod online;
 mod parity;
 mod quality;
@@ -18,6 +19,8 @@ pub enum Bench {
     Compare(rig::Arguments),
     /// Make the CSV that speed and stability are measured on
     Corpus(rig::Arguments),
+    /// A real Chromium at a demo: first paint, size of the pages, the scorer's cost of a live tail, the tail's memory
+    Dashboard(dashboard::Arguments),
     /// Simulated days with labelled incidents: recall and precision of each detector, notifications a day
     Detectors(rig::Arguments),
     /// Recordings with faults: how often the faulty service is among the first 1, 3, 5 suspects, by kind of fault
@@ -39,6 +42,7 @@ pub fn run(bench: &Bench) -> anyhow::Result<()> {
         Bench::Online(arguments) => online::run(arguments),
         Bench::Compare(arguments) => rig::compare(arguments),
         Bench::Corpus(arguments) => rig::corpus(arguments),
+        Bench::Dashboard(arguments) => dashboard::run(arguments),
         Bench::Detectors(arguments) => rig::detectors(arguments),
         Bench::Incidents(arguments) => rig::incidents(arguments),
         Bench::Growth(arguments) => rig::growth(arguments),

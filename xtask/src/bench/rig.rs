@@ -84,7 +84,11 @@ fn work() -> Result<PathBuf> {
     Ok(work)
 }
 
-fn build(programs: &[&str]) -> Result<()> {
+/// Builds programs for speed, into target/release.
+///
+/// # Errors
+/// What cargo said.
+pub fn build(programs: &[&str]) -> Result<()> {
     let mut cargo = shell::cargo();
     cargo.args(["build", "--quiet", "--release"]);
     programs.iter().for_each(|program| {
