@@ -1,4 +1,4 @@
-//! What the page calls: `room(n)` gives a place for `n` bytes of a question, `ask(n)` answers it, and `answer()` says
+//! What the page calls: `room(n)` gives a place for `n` bytes of a question, `ask()` answers it, and `answer()` says
 //! where the answer's bytes are. Between two calls only the page runs, so that it may write there.
 #![allow(unsafe_code, reason = "an exported name is an unsafe attribute; nothing else here is")]
 

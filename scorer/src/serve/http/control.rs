@@ -116,10 +116,7 @@ async fn silence(
 ) -> Result<Response, Refusal> {
     let now = Timestamp::now();
     let until = end_of(new.minutes, new.until, now)?;
-    let what = What::Silence { filter: new.filter, until };
-    let decision = Decision::new(what, new.comment, caller.name(), now);
-    put(&shared.app, decision.clone()).await?;
-    Ok(Json(ToldSilence::of(&decision)).into_response())
+    begin_silence(&shared, &caller, What::Silence { filter: new.filter, until }, new.comment, now).await
 }
 
 async fn silence_alert(
@@ -132,7 +129,17 @@ async fn silence_alert(
     let until = end_of(new.minutes, new.until, now)?;
     let alert = alert(&shared, id).await?;
     let what = What::Silence { filter: filter_of(&alert.service, &alert.detector), until };
-    let decision = Decision::new(what, new.comment, caller.name(), now);
+    begin_silence(&shared, &caller, what, new.comment, now).await
+}
+
+async fn begin_silence(
+    shared: &Shared,
+    caller: &Caller,
+    what: What,
+    comment: String,
+    now: Timestamp,
+) -> Result<Response, Refusal> {
+    let decision = Decision::new(what, comment, caller.name(), now);
     put(&shared.app, decision.clone()).await?;
     Ok(Json(ToldSilence::of(&decision)).into_response())
 }
