@@ -1,6 +1,5 @@
 //! Silences and "this is normal", from the API to what receivers are told and are not.
 
-use std::fs::OpenOptions;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
@@ -10,7 +9,7 @@ use serde_json::{Value, json};
 use testkit::kafka::{Broker, NewRecord};
 
 use crate::delivery::hook::{Hook, status};
-use crate::rig::{SCORER, Scorer, json_lines, wait};
+use crate::rig::{SCORER, Scorer, append, json_lines, wait};
 
 /// Six ERROR lines of a service in the given hour: one more than is allowed.
 fn burst(service: &str, hour: u32) -> Vec<String> {
@@ -85,8 +84,7 @@ impl Setup {
     }
 
     fn append(&self, lines: &[String]) {
-        let mut file = OpenOptions::new().append(true).open(self.path("app.log")).unwrap();
-        lines.iter().for_each(|line| writeln!(file, "{line}").unwrap());
+        append(self.path("app.log").as_ref(), lines);
     }
 
     /// Records of error bursts with this cause.
@@ -163,11 +161,14 @@ fn two_scorers_on_kafka_are_silent_by_one_decision_and_one_that_comes_later_know
     let control = format!("{logs}-control");
     let hook = Hook::start(|_, _| status(200));
     let url = hook.url();
-    let start = || {
+    let begin = || {
         let mut arguments = vec!["--kafka-bootstrap-servers", broker.bootstrap(), "--log-topic", &logs];
         arguments.extend(["--kafka-group-id", &logs, "--alert-topic", &alerts, "--control-topic", &control]);
         arguments.extend(["--alert-webhook-url", &url, "--kafka-property", "session.timeout.ms=6000"]);
-        let mut scorer = Scorer::start("control", &arguments);
+        Scorer::start("control", &arguments)
+    };
+    let start = || {
+        let mut scorer = begin();
         scorer.wait("partitions", |scorer| scorer.log().contains("partitions are assigned"));
         scorer.wait_ready();
         scorer
@@ -194,10 +195,8 @@ fn two_scorers_on_kafka_are_silent_by_one_decision_and_one_that_comes_later_know
         assert_eq!((&record["status"], &record["notify"]), (&"muted".into(), &json!([])), "{record}");
     }
     assert_eq!([one.counted(), other.counted()], [6, 6], "each has one of the partitions");
-    // Of the two partitions none may be left for it.
-    let mut arguments = vec!["--kafka-bootstrap-servers", broker.bootstrap(), "--log-topic", &logs];
-    arguments.extend(["--kafka-group-id", &logs, "--alert-topic", &alerts, "--control-topic", &control]);
-    let mut third = Scorer::start("control", &arguments);
+    // Of the two partitions none may be left for it; with one, it tells what the others told.
+    let mut third = begin();
     third.wait("the silence at the third", |third| {
         let (_, silences) = third.get("/api/v1/silences").unwrap_or_default();
         silences.contains(silence["id"].as_str().unwrap())

@@ -126,12 +126,13 @@ fn kafka_gives_exactly_the_anomalies_that_a_file_gives_and_accounts_for_every_li
 fn killed_mid_stream_no_anomaly_is_missing_and_repeats_carry_the_same_id() {
     let topics = Topics::new(Broker::shared().unwrap(), 1);
     let lines = lines(20_000);
-    topics.broker.produce(&topics.logs, lines.clone()).unwrap();
+    // However late it is killed, half is left.
+    topics.broker.produce(&topics.logs, lines[..10_000].to_vec()).unwrap();
     let mut scorer = topics.start(&["--batch-size", "20"]);
     scorer.wait("first commits", |_| topics.committed() > 500);
     scorer.kill();
     let committed = topics.committed();
-    assert!(committed < 20_000, "it was killed after the end");
+    topics.broker.produce(&topics.logs, lines[10_000..].to_vec()).unwrap();
 
     let mut scorer = topics.start(&[]);
     topics.wait_committed(&mut scorer);

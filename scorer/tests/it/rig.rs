@@ -1,6 +1,7 @@
 //! What the tests share: a trained model, sample lines, a running scorer, and what scoring must come to.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -282,6 +283,17 @@ fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
     stream.read_to_string(&mut answer).ok()?;
     let (head, body) = answer.split_once("\r\n\r\n")?;
     Some((head.split(' ').nth(1)?.parse().ok()?, body.to_owned()))
+}
+
+/// Lines as a file has them.
+fn text(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("{line}\n")).collect()
+}
+
+/// Appends lines to a file, which it makes where it does not exist.
+pub fn append(path: &Path, lines: &[String]) {
+    let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+    file.write_all(text(lines).as_bytes()).unwrap();
 }
 
 /// The JSON lines of a file; none where it does not exist.

@@ -2,8 +2,6 @@
 //! the scorer is killed.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -13,7 +11,7 @@ use store::{AlertFilter, AnomalyFilter, LogFilter, Page, Store, StoreSettings, S
 use testkit::postgres::Server;
 
 use crate::alerts::burst;
-use crate::rig::{Scorer, json_lines, lines};
+use crate::rig::{Scorer, append, json_lines, lines};
 
 /// Which database a case is about.
 #[derive(Clone, Copy, Debug)]
@@ -51,10 +49,7 @@ impl Setup {
     }
 
     fn append(&self, lines: &[String]) {
-        let mut file = OpenOptions::new().create(true).append(true).open(self.path("shop/app.log")).unwrap();
-        for line in lines {
-            writeln!(file, "{line}").unwrap();
-        }
+        append(&self.path("shop/app.log"), lines);
     }
 
     fn start(&self, more: &[&str]) -> Scorer {
