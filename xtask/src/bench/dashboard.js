@@ -10,7 +10,7 @@ const { check, open, run, same } = require("../../../scorer/tests/it/browser/rig
 
 const PAINTS = 5;
 const SAMPLE_MS = 15_000;
-// Of the time, before the tail is open and again after: what changes by itself as the scorer runs falls out.
+// Of the tail's time, before it is open and again after: what changes by itself as the scorer runs falls out.
 const QUIET = 0.1;
 
 const TICKS_PER_S = Number(execFileSync("getconf", ["CLK_TCK"]));
@@ -115,7 +115,7 @@ run(async (browser, base, pid, seconds) => {
   for (let round = 0; round < PAINTS; round += 1) paints.push(await paint(browser, base));
   say(`first paints: ${paints.map((one) => one.first_ms.toFixed(0)).join(", ")} ms`);
   const before = await quiet(base, pid, QUIET * ms, "before");
-  const viewed = await tail(browser, base, pid, (1 - 2 * QUIET) * ms);
+  const viewed = await tail(browser, base, pid, ms);
   const after = await quiet(base, pid, QUIET * ms, "after");
   console.log(JSON.stringify({ paints, before, viewed, after }));
 });

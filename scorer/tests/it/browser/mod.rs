@@ -30,14 +30,20 @@ struct Demo {
 
 impl Demo {
     fn start(name: &str, arguments: &[&str]) -> Self {
+        Self::start_with(name, &[], arguments)
+    }
+
+    /// With variables, each as `NAME=value`.
+    fn start_with(name: &str, variables: &[&str], arguments: &[&str]) -> Self {
         let folder = Workdir::create(name).unwrap();
         let address = || format!("127.0.0.1:{}", testkit::free_port().unwrap());
         let (http, grpc) = (address(), address());
         let model = folder.path().join("none.model").display().to_string();
-        let mut all = vec!["demo", "--http-addr", &http, "--grpc-addr", &grpc, "--model-path", &model];
+        let mut all = variables.to_vec();
+        all.extend([SCORER, "demo", "--http-addr", &http, "--grpc-addr", &grpc, "--model-path", &model]);
         all.extend(arguments);
         let log: PathBuf = folder.path().join("demo.log");
-        let mut process = Process::spawn(name, SCORER, &all, &log).unwrap();
+        let mut process = Process::spawn(name, "env", &all, &log).unwrap();
         let shown = |text: &str| std::fs::read_to_string(&log).unwrap_or_default().contains(text);
         process.wait_ready(LIMIT, || shown("Ctrl-C ends it.")).unwrap();
         Self { _process: process, _folder: folder, base: format!("http://{http}") }
@@ -115,4 +121,11 @@ fn with_a_token_the_page_asks_for_it_and_keeps_it_from_scripts() {
     let mut running = Scorer::start_with("browser-token", &variables, &["--input", "otlp"]);
     running.wait_ready();
     play("sign_in.js", &format!("http://{}", running.http), &[operator, viewer]);
+}
+
+#[test]
+fn a_viewer_is_offered_no_change_and_refused_one() {
+    let variables = ["HTTP_TOKEN=operator-token-of-the-test", "HTTP_VIEWER_TOKEN=viewer-token-of-the-test"];
+    let demo = Demo::start_with("browser-viewer", &variables, &["--rate", "200", "--anomaly-ratio", "0.1"]);
+    play("viewer.js", &demo.base, &["viewer-token-of-the-test"]);
 }

@@ -1,6 +1,6 @@
 // One alert: what was found, the lines that show it, what became of it, and what a person does about it.
 
-import { change, get, listen, mayChange } from "./api.js";
+import { change, get, listen, mayChange, operatorsOnly } from "./api.js";
 import { table } from "./charts.js";
 import { copy, h, plain, toast } from "./dom.js";
 import { count, moment, orNone, score } from "./format.js";
@@ -124,6 +124,7 @@ function silence(data, reload) {
   return card(
     "Silence",
     h("p", { class: "soft" }, "Nobody is told of what this detector finds in this service until then; it stays on the page as muted."),
+    operatorsOnly(),
     mayChange() && h("div", { class: "row wrap" }, h("label", { for: "silence-minutes" }, "For"), length, h("label", { for: "silence-comment", class: "offscreen" }, "Comment"), comment, make),
     data.silences?.length > 0 && h("ul", { class: "plain-list" }, data.silences.map(item)),
     wrong,
@@ -154,6 +155,7 @@ function normal(data, reload) {
   return card(
     "This is normal",
     h("p", { class: "soft" }, "What was found here is told no more, for good, until it is undone."),
+    operatorsOnly(),
     mayChange() && h("div", { class: "row wrap" }, h("label", { for: "normal-comment", class: "offscreen" }, "Comment"), comment, make),
     data.normals?.length > 0 && h("ul", { class: "plain-list" }, data.normals.map(item)),
     wrong,

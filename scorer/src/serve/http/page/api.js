@@ -1,5 +1,7 @@
 // Everything that the page asks of its server: answers, changes, event streams, the session.
 
+import { h } from "./dom.js";
+
 const ROOT = "api/v1/";
 const RETRY_MS = 3_000;
 
@@ -15,6 +17,9 @@ export const session = { authenticated: true, role: "operator", csrf: "", token_
 const watchers = new Set();
 export const onSession = (run) => watchers.add(run);
 export const mayChange = () => session.role === "operator";
+
+// What stands in place of the buttons where a viewer looks.
+export const operatorsOnly = () => (mayChange() ? null : h("p", { class: "soft small" }, "Only an operator may change this."));
 
 function note(answer) {
   Object.assign(session, answer);

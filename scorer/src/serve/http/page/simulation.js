@@ -1,6 +1,6 @@
 // Simulation: what the attached simulator does; only there where one is attached.
 
-import { change, get, mayChange } from "./api.js";
+import { change, get, mayChange, operatorsOnly } from "./api.js";
 import { h, plain, toast } from "./dom.js";
 import { percent, rate } from "./format.js";
 
@@ -52,7 +52,7 @@ export async function render(main, params, context) {
         return h("li", {}, h("label", {}, box, h("span", { class: "cut" }, plain(one.service))), burst);
       }),
     );
-    apply.disabled = !mayChange();
+    for (const one of [apply, errors.input, odd.input, speed.input]) one.disabled = !mayChange();
     body.hidden = false;
   }
 
@@ -67,7 +67,7 @@ export async function render(main, params, context) {
       "section",
       { class: "card" },
       h("div", { class: "card-head" }, h("h2", {}, "Stream")),
-      h("form", { class: "controls", on: { submit } }, errors.row, odd.row, speed.row, h("p", { class: "soft small" }, "Over 30 % errors in a minute is an alert of its own."), h("div", {}, apply), refused),
+      h("form", { class: "controls", on: { submit } }, errors.row, odd.row, speed.row, h("p", { class: "soft small" }, "Over 30 % errors in a minute is an alert of its own."), h("div", {}, apply), operatorsOnly(), refused),
     ),
     h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Services")), services),
   );

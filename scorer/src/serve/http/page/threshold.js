@@ -34,6 +34,16 @@ export const spread = (title, at, note) =>
     className: "wide",
   });
 
+// Over how long the odd lines came that the store holds; alerts a day are scaled from less than one.
+function held(days) {
+  if (!days) return "The store holds no odd line yet: alerts a day are the odd lines.";
+  const folded = "Odd lines of a service that follow each other are one alert.";
+  if (days >= 1) return `Over the ${rate(days)} days that the store holds. ${folded}`;
+  const minutes = days * 1_440;
+  const span = minutes < 120 ? `${Math.max(1, Math.round(minutes))} min` : `${Math.round(minutes / 60)} hours`;
+  return `Over the ${span} that the store holds, scaled to a day. ${folded}`;
+}
+
 export async function render(main, params, context) {
   const wrong = h("div");
   const body = h("div", { class: "stack", hidden: true });
@@ -66,7 +76,7 @@ export async function render(main, params, context) {
       take(answer);
       const rows = (answer.would_have_fired || []).map((one) => [moment(one.time), plain(orNone(one.service)), score(one.score), h("span", { class: "message" }, clipped(one.message, 300))]);
       fires.replaceChildren(
-        h("p", { class: "soft small" }, `Over the ${rate(answer.stored_days)} days that the store holds.`),
+        h("p", { class: "soft small" }, held(answer.stored_days)),
         rows.length ? table("What would have fired", ["Time", "Service", "Score", "Message"], rows) : h("p", { class: "empty" }, "No kept line is above this score."),
       );
     } catch (error) {
