@@ -1,5 +1,6 @@
 //! `scorer`: scores log streams, answers gRPC and looks into files. Only the command line is here.
 
+mod ahead;
 mod alert;
 mod anomaly;
 mod backfill;

@@ -1,18 +1,19 @@
-//! The whole flow on one page: batches are decoded and scored on one thread, what follows from them is delivered
-//! on another, and only then are they acknowledged. Reads from no source and knows no sink by name.
+//! The whole flow on one page: batches are read on one thread (`crate::ahead`), detectors and alerts look at their lines
+//! on the next, what follows from them is delivered on a third, and only then are they acknowledged. Reads from no
+//! source and knows no sink by name.
 //!
 //! ```text
-//! Intake ─Batch─▶ score ─Work─▶ deliver ─▶ every sink
-//!    ▲                             │
-//!    └──────────── Ack ◀───────────┘   after every sink said that it is durable
+//! Intake ─Batch─▶ read ─Piece─▶ score ─Work─▶ deliver ─▶ every sink
+//!    ▲                                           │
+//!    └─────────────────── Ack ◀──────────────────┘   after every sink said that it is durable
 //! ```
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use engine::alert::News;
-use engine::decode::{Decoder, Events, RecordContext, RejectReason, Rejected};
+use engine::decode::{RejectReason, Rejected};
 use engine::detect::{self, Seen, Tick};
 use engine::event::{EventTime, LogEvent};
 use engine::id::FindingId;
@@ -21,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::ahead::{Begun, Next, Row, Supply, Turns};
 use crate::anomaly::{self, AnomalyFeed, AnomalyRecord, ODD_LINE};
 use crate::board::{Board, Tally};
 use crate::config::Settings;
@@ -28,7 +30,7 @@ use crate::kept::Kept;
 use crate::live::{LiveModel, Loaded};
 use crate::metrics::{DetectorLabel, Health, Metrics, ReasonLabel};
 use crate::news::{self, AlertFeed, Teller};
-use crate::record::{Ack, Batch, Body, Borrowed, Intake, Outcome, Record, Records};
+use crate::record::{Ack, Borrowed, Intake, Outcome, Record};
 use crate::relay::Relayed;
 use crate::remember::{self, Told};
 use crate::scan;
@@ -42,8 +44,6 @@ const INTAKE_BATCHES: usize = 2;
 const DELIVERY_BATCHES: usize = 8;
 /// Batches whose findings are delivered together: one sync of a disk for all of them.
 const DELIVER_TOGETHER: usize = 8;
-/// How often the clock moves on for the detectors.
-const TICK: Duration = Duration::from_secs(1);
 
 /// A pipeline that runs.
 #[derive(Debug)]
@@ -77,6 +77,14 @@ pub struct Parts {
     pub board: Board,
 }
 
+impl Parts {
+    /// Whether a record is a line that was scored elsewhere, on its way to the detectors.
+    pub fn is_relayed(&self, record: &Borrowed<'_>) -> bool {
+        let topic = self.settings.kafka.detect_topic.as_deref();
+        topic.is_some() && record.partition().map(|(topic, _)| topic) == topic
+    }
+}
+
 /// Starts the pipeline's threads.
 ///
 /// # Errors
@@ -90,10 +98,10 @@ pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline
     let around = sink::Around { settings: &parts.settings, metrics: &parts.metrics, health: &parts.health };
     let sinks = sink::all(&around)?;
     let delivery = Delivery::new(sinks, parts.health.clone(), parts.metrics.clone());
-    let scoring = Scoring::new(parts, closing.clone(), give_up.clone());
-    std::thread::Builder::new()
-        .name("score".to_owned())
-        .spawn(move || scoring.run(&runtime, batches, &scored))?;
+    let turns = Turns::new(parts, batches, closing.clone(), give_up.clone());
+    let supply = Supply::start(turns, runtime)?;
+    let scoring = Scoring::new(parts);
+    std::thread::Builder::new().name("score".to_owned()).spawn(move || scoring.run(supply, &scored))?;
     let (metrics, board, stop) = (parts.metrics.clone(), parts.board.clone(), give_up.clone());
     std::thread::Builder::new().name("deliver".to_owned()).spawn(move || {
         deliver(&to_deliver, delivery, (&metrics, &board), &stop);
@@ -183,41 +191,29 @@ impl detect::Origin for Place<'_> {
     }
 }
 
-/// Decodes and scores batches.
+/// Scores batches, and has the detectors look at them.
 struct Scoring {
-    decoder: Decoder,
     parts: Parts,
-    closing: CancellationToken,
-    give_up: CancellationToken,
     scratch: Scratch,
     told: Told,
-    events: Events,
     sampler: Sampler,
     kept: Option<Kept>,
     news: News,
     teller: Teller,
     tally: Tally,
-    ticked: Instant,
     /// Lines of Kafka go to the detectors by way of a topic.
     relays: bool,
 }
 
-/// What the scoring thread does next.
-enum Next {
-    Batch(Batch),
-    Tick,
-}
-
 impl Scoring {
-    fn new(parts: &Parts, closing: CancellationToken, give_up: CancellationToken) -> Self {
+    fn new(parts: &Parts) -> Self {
+        let learn = &parts.settings.learn;
+        // Where what was learnt has no part in scores, lines come with theirs.
+        let table_lines = if learn.online.is_some() { parts.settings.model.table_lines } else { 0 };
         Self {
-            decoder: Decoder::new(parts.settings.decode.clone()),
             parts: parts.clone(),
-            closing,
-            give_up,
-            scratch: remember::scratch(parts.settings.model.table_lines),
+            scratch: remember::scratch(table_lines),
             told: Told::default(),
-            events: Events::default(),
             sampler: Sampler::default(),
             kept: Kept::new(&parts.settings, &parts.metrics),
             news: News::default(),
@@ -228,19 +224,18 @@ impl Scoring {
                 parts.settings.sinks.public_url.clone(),
             ),
             tally: Tally::new(parts.board.clone()),
-            ticked: Instant::now(),
-            relays: parts.settings.learn.watch.is_some() && parts.settings.kafka.detect_topic.is_some(),
+            relays: learn.watch.is_some() && parts.settings.kafka.detect_topic.is_some(),
         }
     }
 
-    fn run(mut self, runtime: &Handle, mut batches: mpsc::Receiver<Batch>, scored: &SyncSender<Work>) {
-        while let Some(next) = runtime.block_on(self.next(&mut batches)) {
+    fn run(mut self, mut supply: Supply, scored: &SyncSender<Work>) {
+        while let Some(next) = supply.next() {
             let work = match next {
-                Next::Batch(batch) => {
-                    let Some(loaded) = runtime.block_on(self.model()) else { return };
-                    Some(self.batch(batch, &loaded))
+                Next::Batch(begun) => {
+                    let Some(work) = self.batch(begun, &mut supply) else { return };
+                    Some(work)
                 }
-                Next::Tick => self.tick(),
+                Next::Tick(loaded) => self.tick(&loaded),
             };
             if work.is_some_and(|work| scored.send(work).is_err()) {
                 return;
@@ -248,47 +243,17 @@ impl Scoring {
         }
     }
 
-    /// The next batch, or the next tick when its time has come; after the closing the batches that are still there,
-    /// then none.
-    async fn next(&self, batches: &mut mpsc::Receiver<Batch>) -> Option<Next> {
-        let tick_at = self.ticked + TICK;
-        if !self.parts.keeper.learns() {
-            return tokio::select! {
-                batch = batches.recv() => batch,
-                () = self.closing.cancelled() => {
-                    batches.close();
-                    batches.recv().await
-                }
-            }
-            .map(Next::Batch);
-        }
-        if Instant::now() >= tick_at {
-            return Some(Next::Tick);
-        }
-        tokio::select! {
-            batch = batches.recv() => batch.map(Next::Batch),
-            () = tokio::time::sleep_until(tick_at.into()) => Some(Next::Tick),
-            () = self.closing.cancelled() => {
-                batches.close();
-                batches.recv().await.map(Next::Batch)
-            }
-        }
-    }
-
-    fn batch(&mut self, batch: Batch, loaded: &Loaded) -> Work {
-        let arrived = Some(Instant::now());
-        self.parts.metrics.batches_in_flight.inc();
+    /// `None` where nobody reads its records any more; then it is not scored to its end, nor acknowledged.
+    fn batch(&mut self, begun: Begun, supply: &mut Supply) -> Option<Work> {
         let keeper = self.parts.keeper.clone();
-        let mut learning = keeper.begin(&batch.cuts, loaded.in_use());
-        let (outgoing, outcome) = self.score(&batch.records, loaded, &mut learning);
-        let ack = learning.finish(batch.ack);
-        Work { outgoing, outcome, ack, arrived }
+        let mut learning = keeper.begin(&begun.cuts, begun.loaded.in_use());
+        let (outgoing, outcome) = self.score(&begun, supply, &mut learning)?;
+        let ack = learning.finish(begun.ack);
+        Some(Work { outgoing, outcome, ack, arrived: Some(begun.arrived) })
     }
 
     /// The clock moves on for all detectors; nothing, where nothing follows from that.
-    fn tick(&mut self) -> Option<Work> {
-        self.ticked = Instant::now();
-        let loaded = self.parts.model.get()?;
+    fn tick(&mut self, loaded: &Loaded) -> Option<Work> {
         let now = EventTime::from_micros(jiff::Timestamp::now().as_microsecond());
         let keeper = self.parts.keeper.clone();
         let (mut outgoing, mut seen) = (Vec::new(), news::Seen::default());
@@ -309,77 +274,87 @@ impl Scoring {
         ack.map(|ack| Work { outgoing, outcome: Outcome::default(), ack, arrived: None })
     }
 
-    /// The model in use; without one the batch waits, and with it everything behind it.
-    async fn model(&self) -> Option<Arc<Loaded>> {
-        tokio::select! {
-            loaded = self.parts.model.wait() => Some(loaded),
-            () = self.give_up.cancelled() => None,
-        }
-    }
-
     /// Everything that follows from a batch, in the order of its records.
     fn score(
         &mut self,
-        records: &Records,
-        loaded: &Loaded,
+        begun: &Begun,
+        supply: &mut Supply,
         learning: &mut Learning<'_>,
-    ) -> (Vec<Outgoing>, Outcome) {
+    ) -> Option<(Vec<Outgoing>, Outcome)> {
+        let loaded = &*begun.loaded;
         let mut outgoing = Vec::new();
         let mut outcome = Outcome::default();
         self.tally.begin(loaded.model.digest());
-        for record in records.iter() {
-            let mut learned = match learning.of(record.partition()) {
-                state::Scoring::Plain => None,
-                state::Scoring::Learned(learned) => Some(learned),
-                state::Scoring::Skip => continue,
-            };
-            if self.is_relayed(&record) {
-                if let Err(rejected) = self.watch_relayed(&record, loaded, learned, &mut outgoing) {
-                    outcome.rejected += 1;
-                    outgoing.extend(self.reject(&record.to_record(), &rejected));
-                }
-                continue;
+        let (mut records, mut unread) = (begun.records.iter(), begun.records.iter());
+        let mut left = begun.records.len();
+        while left > 0 {
+            let piece = supply.piece(&mut unread, loaded)?;
+            for (row, record) in piece.rows().iter().zip(records.by_ref()) {
+                left -= 1;
+                self.row(row, record, loaded, learning, (&mut outgoing, &mut outcome));
             }
-            let mut events = std::mem::take(&mut self.events);
-            match self.decode(&record, &mut events) {
-                Ok(()) => {
-                    for (index, event) in events.iter().enumerate() {
-                        outcome.scored += 1;
-                        let at = Place { record, index: u32::try_from(index).unwrap_or(u32::MAX) };
-                        self.judge(&at, event, loaded, learned.as_deref_mut(), &mut outgoing);
-                        if let Some(learned) = &mut learned {
-                            learned.learn(&loaded.model, event, &mut self.scratch);
-                        }
-                    }
-                }
-                Err(rejected) => {
-                    outcome.rejected += 1;
-                    outcome.first_rejection.get_or_insert_with(|| rejected.to_string());
-                    outgoing.extend(self.reject(&record.to_record(), &rejected));
-                }
-            }
-            events.clear();
-            self.events = events;
+            supply.used_up(piece);
         }
         outgoing.extend(self.kept.as_mut().and_then(Kept::take));
         self.tally.flush();
         self.parts.metrics.lines_scored.inc_by(outcome.scored);
         self.told.tell(&self.scratch, &self.parts.metrics);
-        (outgoing, outcome)
+        Some((outgoing, outcome))
     }
 
-    /// Scores an event and has the detectors look at it; what follows is appended to `out`.
+    /// Everything that follows from a record.
+    fn row(
+        &mut self,
+        row: &Row,
+        record: Borrowed<'_>,
+        loaded: &Loaded,
+        learning: &mut Learning<'_>,
+        (outgoing, outcome): (&mut Vec<Outgoing>, &mut Outcome),
+    ) {
+        let mut learned = match learning.of(record.partition()) {
+            state::Scoring::Plain => None,
+            state::Scoring::Learned(learned) => Some(learned),
+            state::Scoring::Skip => return,
+        };
+        if self.parts.is_relayed(&record) {
+            if let Err(rejected) = self.watch_relayed(&record, loaded, learned, outgoing) {
+                outcome.rejected += 1;
+                outgoing.extend(self.reject(&record.to_record(), &rejected));
+            }
+            return;
+        }
+        match row.events() {
+            Ok(events) => {
+                for (index, (event, judged)) in (0_u32..).zip(events) {
+                    outcome.scored += 1;
+                    let at = Place { record, index };
+                    self.judge(&at, (event, judged), loaded, learned.as_deref_mut(), outgoing);
+                    if let Some(learned) = &mut learned {
+                        learned.learn(&loaded.model, event, &mut self.scratch);
+                    }
+                }
+            }
+            Err(rejected) => {
+                outcome.rejected += 1;
+                outcome.first_rejection.get_or_insert_with(|| rejected.to_string());
+                outgoing.extend(self.reject(&record.to_record(), rejected));
+            }
+        }
+    }
+
+    /// Scores an event, where that was not done, and has the detectors look at it; what follows is appended to `out`.
     fn judge(
         &mut self,
         at: &Place<'_>,
-        event: &LogEvent,
+        (event, judged): (&LogEvent, Option<&Judged>),
         loaded: &Loaded,
         mut learned: Option<&mut Learned>,
         out: &mut Vec<Outgoing>,
     ) {
-        let judged = match &learned {
-            Some(learned) => learned.judge(&loaded.model, event, &mut self.scratch),
-            None => loaded.model.judge(event, &mut self.scratch),
+        let judged = match (judged, &learned) {
+            (Some(judged), _) => *judged,
+            (None, Some(learned)) => learned.judge(&loaded.model, event, &mut self.scratch),
+            (None, None) => loaded.model.judge(event, &mut self.scratch),
         };
         let Judged { score, pattern, known_pattern } = judged;
         let is_odd = score.score > loaded.threshold.score;
@@ -436,11 +411,6 @@ impl Scoring {
         }
         fault::here("detected");
         self.news = news;
-    }
-
-    fn is_relayed(&self, record: &Borrowed<'_>) -> bool {
-        let topic = self.parts.settings.kafka.detect_topic.as_deref();
-        topic.is_some() && record.partition().map(|(topic, _)| topic) == topic
     }
 
     /// Gives a scored line to the detectors by way of DETECT_TOPIC.
@@ -534,29 +504,5 @@ impl Scoring {
                 None
             }
         }
-    }
-
-    /// The events of a record, secrets taken out.
-    fn decode(&self, record: &Borrowed<'_>, out: &mut Events) -> Result<(), Rejected> {
-        let redactor = &self.parts.settings.redactor;
-        let bytes = match record.body() {
-            Some(Body::Decoded { event, .. }) => {
-                out.push((**event).clone());
-                None
-            }
-            Some(Body::Rejected { rejected, .. }) => return Err(rejected.clone()),
-            Some(Body::Raw(_) | Body::Joined { .. }) | None => Some(record.bytes()),
-        };
-        if let Some(bytes) = bytes {
-            let context =
-                RecordContext { transport_time: record.transport_time(), service: record.service() };
-            self.decoder.decode_into(bytes, context, out)?;
-            redactor.redact_decoded(bytes, out);
-            return Ok(());
-        }
-        for event in out.iter_mut() {
-            redactor.redact(event);
-        }
-        Ok(())
     }
 }

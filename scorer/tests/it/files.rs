@@ -200,3 +200,50 @@ fn a_stack_trace_is_one_record_and_its_first_line_holds_the_position_back() {
     scorer.wait("the last line", |scorer| scorer.counted() == 1);
     assert!(scorer.stop().0.success());
 }
+
+/// The first core that this process may run on, as `taskset` takes it.
+fn first_core() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap().trim();
+    cores.chars().take_while(char::is_ascii_digit).collect()
+}
+
+fn reads_ahead(scorer: &Scorer) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", scorer.id())).unwrap();
+    let names = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")));
+    names.flatten().any(|name| name.trim() == "read")
+}
+
+#[test]
+fn reading_ahead_of_detection_changes_nothing_that_is_found() {
+    let setup = Setup::new();
+    let mut lines = lines(3_000);
+    // A record that cannot be read, one of two lines, and a burst.
+    lines.insert(700, r#"{"level":"INFO"}"#.to_owned());
+    lines.insert(1_500, format!("[{},{}]", lines[3], lines[4]));
+    lines.splice(2_000..2_000, crate::alerts::burst());
+    append(Path::new(&setup.path("app.log")), &lines);
+    let input = format!("file:{}", setup.path("app.log"));
+    let core = first_core();
+    let mut found = Vec::new();
+    for (run, wrapper, cores) in [
+        ("one", &["taskset", "-c", &core][..], 1),
+        ("all", &["env"][..], std::thread::available_parallelism().unwrap().get()),
+    ] {
+        let (out, state) = (setup.path(&format!("{run}.jsonl")), setup.path(&format!("{run}.state")));
+        let arguments = ["--input", &input, "--anomaly-file", &out, "--state-dir", &state];
+        let mut scorer = Scorer::start_under("ahead", wrapper, &arguments);
+        scorer.wait("all lines", |scorer| scorer.counted() >= 3_009);
+        assert_eq!(reads_ahead(&scorer), cores > 1);
+        assert_eq!(scorer.counted(), 3_009, "{}", scorer.log());
+        assert!(scorer.stop().0.success());
+        let of_lines = |one: &Value| one["window"].is_null() || one["detector"] == "error_burst";
+        let all = json_lines(Path::new(&out)).into_iter().filter(of_lines);
+        let id_and_score =
+            |one: Value| (one["id"].to_string(), one["detector"].to_string(), one["score"].as_f64());
+        found.push(all.map(id_and_score).collect::<Vec<_>>());
+    }
+    assert_eq!(found[0], found[1]);
+    let bursts = found[0].iter().filter(|(_, detector, _)| detector.contains("error_burst")).count();
+    assert!(bursts >= 1 && found[0].len() > 100, "{bursts} of {}", found[0].len());
+}
