@@ -42,6 +42,7 @@ pub(super) struct Service {
 
 /// A pattern of a service.
 #[derive(Debug, Serialize, Deserialize)]
+#[repr(align(64))]
 pub(super) struct Place {
     key: u64,
     pub service: u32,
@@ -56,18 +57,63 @@ pub(super) struct Place {
     newest: i64,
 }
 
-/// From one place to the next one of a trace.
-#[derive(Debug, Serialize, Deserialize)]
+/// From one place to the next one of a trace. What each line of a trace asks of it is within one line of the cache,
+/// and one cell more.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(from = "StoredStep", into = "StoredStep")]
+#[repr(C, align(64))]
 pub(super) struct Step {
     pub from: u32,
     pub to: u32,
-    /// Traces that went it, those of which it can be said how fast, and the slow ones among these.
-    pub traces: Series<3>,
     /// Times that its time was learnt of.
     seen: f64,
     /// Mean of the logarithm of its milliseconds, and its variance.
     mean: f64,
     variance: f64,
+    /// Traces that went it, those of which it can be said how fast, and the slow ones among these.
+    pub traces: Series<3>,
+}
+
+/// A step as it is kept.
+#[derive(Serialize, Deserialize)]
+struct StoredStep {
+    from: u32,
+    to: u32,
+    traces: Series<3>,
+    seen: f64,
+    mean: f64,
+    variance: f64,
+}
+
+impl From<Step> for StoredStep {
+    fn from(Step { from, to, seen, mean, variance, traces }: Step) -> Self {
+        Self { from, to, traces, seen, mean, variance }
+    }
+}
+
+impl From<StoredStep> for Step {
+    fn from(StoredStep { from, to, traces, seen, mean, variance }: StoredStep) -> Self {
+        Self { from, to, seen, mean, variance, traces }
+    }
+}
+
+/// Where something was found last, by some bits of what it is: checked before it is used, so it changes nothing.
+#[derive(Debug)]
+struct Hints(Box<[u32]>);
+
+/// Hints of places and of steps.
+const HINTS: usize = 4_096;
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self(vec![0; HINTS].into())
+    }
+}
+
+impl Hints {
+    fn of(&mut self, bits: u64) -> &mut u32 {
+        &mut self.0[bits as usize % HINTS]
+    }
 }
 
 impl Step {
@@ -96,6 +142,10 @@ pub(super) struct Places {
     by_key: HashMap<u64, u32, FixedState>,
     #[serde(skip)]
     by_ends: HashMap<(u32, u32), u32, FixedState>,
+    #[serde(skip)]
+    place_hints: Hints,
+    #[serde(skip)]
+    step_hints: Hints,
 }
 
 /// The start of a message's masked pattern.
@@ -133,6 +183,18 @@ impl Places {
     /// The place of a line.
     pub fn place(&mut self, told: &Told<'_>, cell: i64) -> u32 {
         let key = stable_hash(told.pattern, told.service.as_bytes());
+        let hinted = *self.place_hints.of(key);
+        let place = match self.places.get(hinted as usize) {
+            Some(place) if place.key == key => hinted,
+            _ => self.place_of(key, told, cell),
+        };
+        let held = &mut self.places[place as usize];
+        held.is_error = told.is_error;
+        held.newest = held.newest.max(cell);
+        place
+    }
+
+    fn place_of(&mut self, key: u64, told: &Told<'_>, cell: i64) -> u32 {
         let place = match self.by_key.get(&key) {
             Some(place) => *place,
             None => {
@@ -151,9 +213,7 @@ impl Places {
                 place
             }
         };
-        let held = &mut self.places[place as usize];
-        held.is_error = told.is_error;
-        held.newest = held.newest.max(cell);
+        *self.place_hints.of(key) = place;
         place
     }
 
@@ -174,13 +234,20 @@ impl Places {
 
     /// The step between two places, and how `gap` microseconds compare with what it usually takes.
     pub fn stepped(&mut self, from: u32, to: u32, gap: i64) -> (u32, Took) {
-        let Self { places, steps, by_ends, .. } = self;
-        let step = *by_ends.entry((from, to)).or_insert_with(|| {
-            let step = steps.len() as u32;
-            steps.push(Step { from, to, traces: Series::new(), seen: 0.0, mean: 0.0, variance: 0.0 });
-            places[from as usize].onward.push(step);
-            step
-        });
+        let Self { places, steps, by_ends, step_hints, .. } = self;
+        let ends = u64::from(from) << 32 | u64::from(to);
+        let hint = step_hints.of(ends.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40);
+        let hinted = steps.get(*hint as usize);
+        let step = match hinted.filter(|step| (step.from, step.to) == (from, to)) {
+            Some(_) => *hint,
+            None => *by_ends.entry((from, to)).or_insert_with(|| {
+                let step = steps.len() as u32;
+                steps.push(Step { from, to, traces: Series::new(), seen: 0.0, mean: 0.0, variance: 0.0 });
+                places[from as usize].onward.push(step);
+                step
+            }),
+        };
+        *hint = step;
         let held = &steps[step as usize];
         let gap_ms = gap as f64 / 1e3;
         // Half of one millisecond's rounding is no deviation.

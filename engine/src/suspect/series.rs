@@ -24,6 +24,7 @@ const STORED: usize = 3;
 /// Several counts by time: cells for what is new, one sum for what was before.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Stored", into = "Stored")]
+#[repr(C)]
 pub(super) struct Series<const COUNTS: usize> {
     head: i64,
     before: [f64; COUNTS],
