@@ -69,6 +69,24 @@ fn no_page_has_a_fault_or_a_serious_finding_of_axe() {
 }
 
 #[test]
+fn nine_tabs_of_one_window_all_work() {
+    let demo = Demo::start("browser-tabs", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("tabs.js", &demo.base, &[]);
+}
+
+#[test]
+fn an_address_that_leads_nowhere_says_so() {
+    let demo = Demo::start("browser-addresses", &["--rate", "100"]);
+    play("addresses.js", &demo.base, &[]);
+}
+
+#[test]
+fn going_from_page_to_page_leaves_nothing_behind() {
+    let demo = Demo::start("browser-switching", &["--rate", "50"]);
+    play("switching.js", &demo.base, &[]);
+}
+
+#[test]
 fn an_alert_is_silenced_and_called_normal_and_both_undone() {
     let demo = Demo::start("browser-decide", &["--rate", "100", "--anomaly-ratio", "0.05"]);
     play("decide.js", &demo.base, &[]);

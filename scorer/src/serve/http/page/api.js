@@ -4,6 +4,8 @@ import { h } from "./dom.js";
 
 const ROOT = "api/v1/";
 const RETRY_MS = 3_000;
+// A server that says nothing for so long is taken for gone.
+const PATIENCE_MS = 15_000;
 
 export class ApiError extends Error {
   constructor(status, message) {
@@ -44,30 +46,28 @@ async function fault(answer) {
   }
 }
 
-async function ask(url, options) {
-  let answer;
+// What the server answers, read whole within a limit of time.
+async function ask(url, { signal, ...options }) {
+  const limit = AbortSignal.timeout(PATIENCE_MS);
   try {
-    answer = await fetch(url, { credentials: "same-origin", ...options });
+    const answer = await fetch(url, { credentials: "same-origin", signal: signal ? AbortSignal.any([signal, limit]) : limit, ...options });
+    if (answer.status === 401) note({ authenticated: false, token_needed: true });
+    if (!answer.ok) throw await fault(answer);
+    const text = await answer.text();
+    return text ? JSON.parse(text) : null;
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error instanceof ApiError || error instanceof SyntaxError) throw error;
+    if (error.name === "TimeoutError") throw new ApiError(0, `The scorer has not answered for ${PATIENCE_MS / 1_000} s.`);
     throw new ApiError(0, "The scorer does not answer. Is it running?");
   }
-  if (answer.status === 401) note({ authenticated: false, token_needed: true });
-  if (!answer.ok) throw await fault(answer);
-  return answer;
 }
 
-async function parsed(answer) {
-  const text = await answer.text();
-  return text ? JSON.parse(text) : null;
-}
+export const get = (path, params, signal) => ask(address(path, params), { signal, cache: "no-store" });
 
-export const get = async (path, params, signal) => parsed(await ask(address(path, params), { signal, cache: "no-store" }));
-
-async function changed(method, path, body) {
+function changed(method, path, body) {
   const headers = { "X-CSRF-Token": session.csrf };
   if (body !== undefined) headers["Content-Type"] = "application/json";
-  return parsed(await ask(address(path), { method, headers, body: body === undefined ? undefined : JSON.stringify(body) }));
+  return ask(address(path), { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
 }
 
 export async function readSession() {
@@ -96,33 +96,41 @@ export async function signOut() {
   note({ authenticated: false });
 }
 
-// Follows an event stream until the signal; begins again where it broke. `handlers` by event name; `state` hears
-// whether it is connected.
+// Follows an event stream until the signal, and begins again where it broke. `handlers` by event name; `state` hears
+// whether it is connected. A page that nobody sees follows nothing: a browser has six connections to a host for all of
+// its tabs, and a stream holds one. Whoever asks what came in between asks when `state` says true again.
 export function listen(path, params, handlers, signal, state = () => {}) {
   let source = null;
   let timer = 0;
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+  };
+  const again = () => {
+    close();
+    state(false);
+    timer = setTimeout(open, RETRY_MS);
+  };
   const open = () => {
-    if (signal.aborted) return;
+    if (signal.aborted || document.hidden || source) return;
     source = new EventSource(address(path, params));
     source.onopen = () => state(true);
     source.onerror = () => {
       state(false);
-      if (source.readyState === EventSource.CLOSED) again();
+      if (source?.readyState === EventSource.CLOSED) again();
     };
     source.addEventListener("end", again);
     for (const [name, run] of Object.entries(handlers)) {
       source.addEventListener(name, (event) => run(JSON.parse(event.data)));
     }
   };
-  const again = () => {
-    source.close();
+  const turned = () => {
+    if (!document.hidden) return open();
+    close();
     state(false);
-    clearTimeout(timer);
-    timer = setTimeout(open, RETRY_MS);
   };
-  signal.addEventListener("abort", () => {
-    clearTimeout(timer);
-    if (source) source.close();
-  });
+  document.addEventListener("visibilitychange", turned, { signal });
+  signal.addEventListener("abort", close);
   open();
 }

@@ -17,6 +17,7 @@ const PAGES = {
   simulation: { name: "Simulation", load: () => import("./simulation.js"), shown: (now) => now?.simulator === true },
 };
 const ALERT = { name: "Alert", load: () => import("./alert.js") };
+const NOWHERE = { name: "No such page", load: () => ({ render: nowhere }) };
 
 const byId = (id) => document.getElementById(id);
 const main = byId("content");
@@ -25,13 +26,21 @@ let status = null;
 let leaving = new AbortController();
 let here = "";
 
+// Ids are of hexadecimal digits, names of pages are words: neither is ever decoded.
+const ID = /^[0-9a-f]{1,64}$/;
+
 // "#/alerts/ID?x=y" → its page, what follows, and the query.
 function place() {
-  const [path, query] = location.hash.replace(/^#\/?/, "").split("?");
-  const [name, ...rest] = path.split("/").map(decodeURIComponent);
-  const params = Object.fromEntries(new URLSearchParams(query || ""));
-  if (name === "alerts" && rest[0]) return { name, page: ALERT, params: { ...params, id: rest[0] } };
-  return PAGES[name] ? { name, page: PAGES[name], params } : { name: "overview", page: PAGES.overview, params: {} };
+  const [, path, query] = /^#?\/?([^?]*)\??(.*)$/s.exec(location.hash);
+  const params = Object.fromEntries(new URLSearchParams(query));
+  const [name, id, ...rest] = (path || "overview").split("/");
+  if (name === "alerts" && ID.test(id) && rest.length === 0) return { name, page: ALERT, params: { ...params, id } };
+  if (Object.hasOwn(PAGES, name) && !id) return { name, page: PAGES[name], params };
+  return { name: "", page: NOWHERE, params: {} };
+}
+
+function nowhere(box) {
+  box.append(h("h1", { tabindex: -1 }, NOWHERE.name), h("p", { class: "empty" }, "Nothing is at this address. ", h("a", { href: "#/overview" }, "To the overview")));
 }
 
 function navigation() {
@@ -62,12 +71,13 @@ function context(signal) {
     signal,
     status: () => status,
     every(ms, run) {
+      let timer = 0;
       const turn = async () => {
-        if (signal.aborted) return;
         if (!document.hidden) await run();
-        if (!signal.aborted) setTimeout(turn, ms);
+        if (!signal.aborted) timer = setTimeout(turn, ms);
       };
-      return turn();
+      signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
+      return signal.aborted ? undefined : turn();
     },
     // Runs what asks the server; where it fails the place says why, with a button to try again.
     async attempt(box, run) {

@@ -21,9 +21,10 @@ export function table(caption, head, rows, className = "") {
   );
 }
 
-// A card with a title, a chart and the same as a table. `draw(box, data)` fills an empty box; `change(box, data)` may
-// bring one up to date instead; `rows(data)` gives the table. Returns the card and what updates it.
-export function figure(title, { head, rows, draw, change, note, className = "" }) {
+// A card with a title, a chart and the same as a table. `draw(box, data)` fills an empty box, and may return a plot, which
+// ends when it is drawn anew and with the page's `signal`; `change(box, data)` may bring one up to date instead;
+// `rows(data)` gives the table. Returns the card and what updates it.
+export function figure(title, { head, rows, draw, change, note, signal, className = "" }) {
   const name = newId("figure");
   const chart = h("div", { class: "chart" });
   const numbers = h("div", { class: "numbers", hidden: true });
@@ -37,14 +38,22 @@ export function figure(title, { head, rows, draw, change, note, className = "" }
   );
   let data = null;
   let drawn = false;
+  let held = null;
+  const end = () => {
+    held?.destroy();
+    held = null;
+  };
+  signal?.addEventListener("abort", end, { once: true });
   const show = () => {
+    if (signal?.aborted) return;
     if (!numbers.hidden) {
       numbers.replaceChildren(table(title, head, data ? rows(data) : []));
     } else if (data) {
       if (drawn && change) return change(chart, data);
       keepFocus(chart, () => {
+        end();
         chart.replaceChildren();
-        draw(chart, data);
+        held = draw(chart, data) ?? null;
       });
       drawn = true;
     }
@@ -93,15 +102,22 @@ const axis = (options = {}) => ({
   ...options,
 });
 
-// A uPlot as wide as its box for as long as it is in the page.
-function plot(box, height, options, data) {
+// A uPlot as wide as its box. It listens to the window until it is destroyed.
+function plot(box, height, { hooks, ...options }, data) {
+  let size = null;
   const shown = new uPlot(
-    { width: Math.max(200, box.clientWidth), height, legend: { show: false }, cursor: { y: false, points: { show: false } }, ...options },
+    {
+      width: Math.max(200, box.clientWidth),
+      height,
+      legend: { show: false },
+      cursor: { y: false, points: { show: false } },
+      hooks: { ...hooks, destroy: [() => size?.disconnect()] },
+      ...options,
+    },
     data,
     box,
   );
-  const size = new ResizeObserver(() => {
-    if (!box.isConnected) return size.disconnect();
+  size = new ResizeObserver(() => {
     const width = Math.max(200, box.clientWidth);
     if (width !== shown.width) shown.setSize({ width, height });
   });

@@ -56,7 +56,7 @@ export async function render(main, params, context) {
       ),
     );
     if (drift?.edges?.length) {
-      chart = spread("Scores since training", null, `${drift.psi === null ? "" : `stability index ${drift.psi.toFixed(3)}: `}${drifted(drift.psi)}; ${count(drift.lines)} lines in ${span(drift.seconds)}`);
+      chart = spread("Scores since training", null, `${drift.psi === null ? "" : `stability index ${drift.psi.toFixed(3)}: `}${drifted(drift.psi)}; ${count(drift.lines)} lines in ${span(drift.seconds)}`, context.signal);
       chart.update({ ...drift });
       body.append(chart.card);
     }

@@ -69,7 +69,7 @@ function busiest(row, bins) {
   return odd.slice(0, 3).map(([many, at]) => `${bins[at] ? clockOf(bins[at].time) : at}: ${count(many)}`).join(", ") || "–";
 }
 
-function timeline() {
+function timeline(signal) {
   let shown = null;
   let data = null;
   const reading = h("p", { class: "reading soft", "aria-hidden": "true" });
@@ -79,7 +79,7 @@ function timeline() {
       ? `${clockOf(bin.time)}: ${SEVERITIES.slice().reverse().map((one) => `${count(bin[one] || 0)} ${one}`).join(", ")}, of ${count(bin.lines)} lines`
       : "Point at a bar to read it.";
   };
-  const made = figure("Anomalies over time", {
+  return figure("Anomalies over time", {
     head: ["Time", "Lines", ...SEVERITIES],
     rows: (all) => all.over_time.map((bin) => [clockOf(bin.time), count(bin.lines), ...SEVERITIES.map((one) => count(bin[one] || 0))]),
     draw(box, all) {
@@ -88,24 +88,24 @@ function timeline() {
       box.append(room, h("div", { class: "under" }, legend(), reading));
       shown = overTime(room, all.over_time, point);
       point(null);
+      return shown;
     },
     change(box, all) {
       data = all;
       shown.setData(stacked(all.over_time));
     },
+    signal,
     className: "wide",
   });
-  return made;
 }
 
 const severitySplit = () =>
   figure("Severity", {
     head: ["Severity", "Anomalies"],
     rows: (data) => SEVERITIES.slice().reverse().map((one) => [one, count(data.severity[one] || 0)]),
-    draw: (box, data) =>
-      box.append(
-        bars(SEVERITIES.slice().reverse().map((one) => ({ label: [icon(one), one], value: data.severity[one] || 0, className: one }))),
-      ),
+    draw(box, data) {
+      box.append(bars(SEVERITIES.slice().reverse().map((one) => ({ label: [icon(one), one], value: data.severity[one] || 0, className: one }))));
+    },
   });
 
 const topServices = () =>
@@ -178,7 +178,7 @@ export async function render(main, params, context) {
     note: "bars: how many lines; shapes: what was odd",
     className: "wide",
   });
-  const [time, split, top] = [timeline(), severitySplit(), topServices()];
+  const [time, split, top] = [timeline(context.signal), severitySplit(), topServices()];
   const recent = h("div");
   const panel = h("div");
   const grid = h(

@@ -14,7 +14,7 @@ export function shares(values) {
 }
 
 // Histograms of the scores of training and of late, as a chart with a table.
-export const spread = (title, at, note) =>
+export const spread = (title, at, note, signal) =>
   figure(title, {
     head: ["Score", "Training", "Of late"],
     rows: (data) => {
@@ -29,8 +29,10 @@ export const spread = (title, at, note) =>
       const room = h("div", { class: "plot" });
       box.append(room, h("p", { class: "swatches" }, h("span", { class: "first" }, "training"), h("span", { class: "second" }, "of late, dashed"), at && h("span", { class: "third" }, "threshold")));
       data.shown = histogram(room, data.edges, lines, { at: at || (() => null) });
+      return data.shown;
     },
     note,
+    signal,
     className: "wide",
   });
 
@@ -57,7 +59,7 @@ export async function render(main, params, context) {
   const setting = h("code", { id: "setting" });
   const fires = h("div");
   const inUse = h("p", { class: "soft" });
-  const chart = spread("Scores", () => chosen, "share of lines, logarithmic");
+  const chart = spread("Scores", () => chosen, "share of lines, logarithmic", context.signal);
 
   const take = (answer) => {
     tiles.replaceChildren(
