@@ -87,6 +87,12 @@ fn going_from_page_to_page_leaves_nothing_behind() {
 }
 
 #[test]
+fn what_is_opened_on_the_overview_stays_open() {
+    let demo = Demo::start("browser-overview", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("overview.js", &demo.base, &[]);
+}
+
+#[test]
 fn an_alert_is_silenced_and_called_normal_and_both_undone() {
     let demo = Demo::start("browser-decide", &["--rate", "100", "--anomaly-ratio", "0.05"]);
     play("decide.js", &demo.base, &[]);

@@ -28,6 +28,7 @@ run(async (browser, base) => {
     const { nodes, jsEventListeners } = await devtools.send("Memory.getDOMCounters");
     return { nodes, listeners: jsEventListeners };
   };
+  await page.locator("main .grid:not([hidden])").waitFor();
   for (let turn = 0; turn < FIRST; turn += 1) await round();
   const before = await held();
   for (let turn = 0; turn < ROUNDS; turn += 1) await round();

@@ -24,7 +24,7 @@ const main = byId("content");
 
 let status = null;
 let leaving = new AbortController();
-let here = "";
+let here = null;
 
 // Ids are of hexadecimal digits, names of pages are words: neither is ever decoded.
 const ID = /^[0-9a-f]{1,64}$/;
@@ -200,4 +200,5 @@ try {
   if (error.status !== 401 && error.status !== 404) state("bad", error.message);
 }
 poll();
-go(false);
+// Who has gone elsewhere meanwhile is there.
+if (here !== location.hash) go(false);

@@ -1,7 +1,7 @@
 // Charts, each with a table of the same numbers behind a button.
 
 import { h, keepFocus, newId } from "./dom.js";
-import { count } from "./format.js";
+import { clockOf, count } from "./format.js";
 import { SEVERITIES, colour, hatch } from "./severity.js";
 import uPlot from "./vendor/uplot.js";
 
@@ -135,7 +135,7 @@ export function overTime(box, bins, onPoint) {
     {
       scales: { y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
       axes: [
-        axis({ values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" })), space: 70 }),
+        axis({ values: (_, ticks, __, ___, step) => ticks.map((at) => clockOf(at * 1000, step)), space: 80 }),
         axis({ size: 46, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }),
       ],
       series: [

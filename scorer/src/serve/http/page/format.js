@@ -3,7 +3,8 @@
 import { h } from "./dom.js";
 
 const whole = new Intl.NumberFormat("en-GB", { maximumFractionDigits: 0 });
-const short = new Intl.NumberFormat("en-GB", { notation: "compact", maximumFractionDigits: 1 });
+// British "m" for a million reads as a thousandth.
+const short = new Intl.NumberFormat("en-US", { notation: "compact", maximumFractionDigits: 1 });
 
 const known = (value) => value !== null && value !== undefined && Number.isFinite(Number(value));
 
@@ -51,14 +52,19 @@ export function span(value) {
 
 const sameDay = (a, b) => a.toDateString() === b.toDateString();
 
-// A moment, in this browser's time zone, with the day where it is not today; the exact one on hover.
+// A moment, in this browser's time zone, with the day where it is not today and the year where it is another one; the
+// exact one on hover.
 export function moment(written) {
   const at = new Date(written);
   if (!written || Number.isNaN(at.getTime())) return h("span", { class: "time" }, "–");
   const clock = at.toLocaleTimeString("en-GB");
-  const day = sameDay(at, new Date()) ? "" : at.toLocaleDateString("en-GB", { day: "numeric", month: "short" }) + " ";
+  const now = new Date();
+  const year = at.getFullYear() === now.getFullYear() ? {} : { year: "numeric" };
+  const day = sameDay(at, now) ? "" : at.toLocaleDateString("en-GB", { day: "numeric", month: "short", ...year }) + " ";
   return h("time", { class: "time", datetime: written, title: written }, day + clock);
 }
 
-export const clockOf = (written) => new Date(written).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+// The clock at a place of a scale with steps of so many seconds.
+export const clockOf = (written, step) =>
+  new Date(written).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit", ...(step < 60 ? { second: "2-digit" } : {}) });
 export const orNone = (text, none = "(no service)") => (text === "" || text === null || text === undefined ? none : text);

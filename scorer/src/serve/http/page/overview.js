@@ -2,24 +2,29 @@
 
 import { get } from "./api.js";
 import { bars, figure, overTime, stacked } from "./charts.js";
-import { h, plain, s } from "./dom.js";
+import { h, keepFocus, plain, s } from "./dom.js";
 import { clockOf, compact, count, moment, orNone, percent, rate, seconds, span } from "./format.js";
-import { SEVERITIES, badge, icon, legend, mark } from "./severity.js";
+import { SEVERITIES, badge, icon, legend, mark, status } from "./severity.js";
 
 const POLL_MS = 5_000;
 const SPANS = [[10, "10 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
 
 const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
 
+// A scorer that has just started knows what was found before, not of how many lines.
+const linesOf = (one) => (one.lines === 0 && one.anomalies > 0 ? null : one.lines);
+const findings = (many) => `${count(many)} ${many === 1 ? "finding" : "findings"}`;
+const ofLines = (one) => `${count(linesOf(one))} ${one.lines === 1 ? "line" : "lines"}`;
+
 // One lane: how many lines there were as bars, and a shape where something was odd.
-function lane(row, bins) {
+function lane(row, bins, step) {
   const most = Math.max(1, ...row.cells.map((cell) => cell.lines));
   const width = 1000 / Math.max(1, row.cells.length);
   const volume = row.cells.map((cell, at) => {
     const tall = cell.lines === 0 ? 0 : 2 + (14 * cell.lines) / most;
     return tall && `M${(at * width).toFixed(1)} 30v${-tall.toFixed(1)}h${(width * 0.86).toFixed(1)}v${tall.toFixed(1)}z`;
   });
-  const text = (cell, at) => `${bins[at] ? clockOf(bins[at].time) : ""}: ${count(cell.anomalies)} odd of ${count(cell.lines)} lines`;
+  const text = (cell, at) => `${bins[at] ? clockOf(bins[at].time, step) : ""}: ${findings(cell.anomalies)}, ${ofLines(cell)}`;
   const shapes = row.cells.map((cell, at) => {
     if (!cell.severity) return null;
     const left = (100 * (at + 0.43)) / row.cells.length;
@@ -49,24 +54,24 @@ function lanes(box, data) {
         h("span", { class: "lane-worst" }, row.worst ? [icon(row.worst), h("span", { class: "offscreen" }, `${row.worst} `)] : null),
         h("span", { class: "cut" }, plain(orNone(row.service === "__other__" ? "all others" : row.service))),
       ),
-      h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time)),
-      h("span", { class: "lane-count" }, h("b", {}, compact(row.anomalies)), h("span", { class: "soft" }, ` of ${compact(row.lines)}`)),
+      h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time, data.step_seconds)),
+      h("span", { class: "lane-count" }, h("span", {}, h("b", {}, compact(row.anomalies)), row.anomalies === 1 ? " finding" : " findings"), h("span", { class: "soft" }, `${compact(linesOf(row))} lines`)),
     ),
   );
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
     const at = new Date(data.from).getTime() * (1 - part) + new Date(data.until).getTime() * part;
-    return h("span", {}, clockOf(at));
+    return h("span", {}, clockOf(at, data.step_seconds));
   });
   box.append(h("ol", { class: "lanes" }, rows), h("div", { class: "lane-axis", "aria-hidden": "true" }, ticks));
 }
 
 const laneRows = (data) =>
-  data.services.map((row) => [plain(orNone(row.service)), count(row.lines), count(row.anomalies), row.worst || "–", busiest(row, data.over_time)]);
+  data.services.map((row) => [plain(orNone(row.service)), count(linesOf(row)), count(row.anomalies), row.worst || "–", busiest(row, data)]);
 
-function busiest(row, bins) {
+function busiest(row, { over_time: bins, step_seconds: step }) {
   const odd = row.cells.map((cell, at) => [cell.anomalies, at]).filter(([many]) => many > 0);
   odd.sort((a, b) => b[0] - a[0]);
-  return odd.slice(0, 3).map(([many, at]) => `${bins[at] ? clockOf(bins[at].time) : at}: ${count(many)}`).join(", ") || "–";
+  return odd.slice(0, 3).map(([many, at]) => `${bins[at] ? clockOf(bins[at].time, step) : at}: ${count(many)}`).join(", ") || "–";
 }
 
 function timeline(signal) {
@@ -76,12 +81,12 @@ function timeline(signal) {
   const point = (at) => {
     const bin = data?.over_time[at];
     reading.textContent = bin
-      ? `${clockOf(bin.time)}: ${SEVERITIES.slice().reverse().map((one) => `${count(bin[one] || 0)} ${one}`).join(", ")}, of ${count(bin.lines)} lines`
+      ? `${clockOf(bin.time, data.step_seconds)}: ${SEVERITIES.slice().reverse().map((one) => `${count(bin[one] || 0)} ${one}`).join(", ")} · ${count(bin.lines)} lines`
       : "Point at a bar to read it.";
   };
   return figure("Anomalies over time", {
     head: ["Time", "Lines", ...SEVERITIES],
-    rows: (all) => all.over_time.map((bin) => [clockOf(bin.time), count(bin.lines), ...SEVERITIES.map((one) => count(bin[one] || 0))]),
+    rows: (all) => all.over_time.map((bin) => [clockOf(bin.time, all.step_seconds), count(bin.lines), ...SEVERITIES.map((one) => count(bin[one] || 0))]),
     draw(box, all) {
       data = all;
       const room = h("div", { class: "plot" });
@@ -119,7 +124,7 @@ const topServices = () =>
     },
   });
 
-function critical(box, alerts) {
+function grave(box, alerts) {
   const items = alerts.slice(0, 8).map((alert) =>
     h(
       "li",
@@ -127,32 +132,66 @@ function critical(box, alerts) {
       h(
         "a",
         { href: `#/alerts/${alert.id}` },
-        h("span", { class: "row spread" }, badge(alert.severity), h("b", { class: "cut" }, plain(orNone(alert.service))), moment(alert.last_seen)),
+        h("span", { class: "row spread" }, badge(alert.severity), h("b", { class: "cut" }, plain(orNone(alert.service))), status(alert.status), moment(alert.last_seen)),
         h("span", { class: "cut soft" }, plain(alert.message)),
       ),
     ),
   );
-  box.replaceChildren(items.length ? h("ul", { class: "brief" }, items) : h("p", { class: "empty" }, "No critical alert in this time."));
+  keepFocus(box, () => box.replaceChildren(items.length ? h("ul", { class: "brief" }, items) : h("p", { class: "empty" }, "No such alert in this time.")));
 }
 
-function system(box, now) {
-  if (!now) return;
-  const model = now.model;
-  const facts = [
-    ["Lines a second", rate(now.lines_per_second)],
-    ["Lag", now.lag_lines === null || now.lag_lines === undefined ? "–" : `${compact(now.lag_lines)} lines`],
-    ["Batch, median and p99", `${seconds(now.batch_seconds?.p50)} · ${seconds(now.batch_seconds?.p99)}`],
-    ["From the table", percent(now.table_hit_rate)],
-    ["Lines scored", compact(now.counts?.lines_scored)],
-    ["Not readable", compact(now.counts?.lines_rejected)],
-    ["Model", model ? h("a", { href: "#/model", class: "mono" }, model.digest.slice(0, 12)) : "none yet"],
-    ["Model's age", model?.age_seconds === undefined || model?.age_seconds === null ? "–" : span(model.age_seconds)],
-  ];
-  const warming = (now.warming_up || []).map((one) => h("li", {}, h("b", {}, one.detector), ` warming up, needs ${plain(one.needs)}`));
-  box.replaceChildren(
-    h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
-    warming.length ? h("details", { class: "warming" }, h("summary", {}, `${warming.length} detectors warm up`), h("ul", {}, warming)) : "",
+// What waits for the same, under its detector: "needs …" and the services.
+function warming(all) {
+  const detectors = new Map();
+  for (const { detector, service, needs } of all) {
+    const waits = detectors.get(detector) || detectors.set(detector, new Map()).get(detector);
+    waits.set(needs, [...(waits.get(needs) || []), service].filter(Boolean));
+  }
+  return [...detectors].map(([detector, waits]) =>
+    h(
+      "li",
+      {},
+      h("b", {}, plain(detector)),
+      [...waits].map(([needs, services]) => h("p", {}, `needs ${plain(needs)}`, services.length > 0 && `: ${plain(services.join(", "))}`)),
+    ),
   );
+}
+
+// Facts by name that are brought up to date where they stand: what somebody opened stays open, a link keeps the focus.
+function system() {
+  const values = new Map();
+  const list = h("dl", { class: "facts" });
+  const fact = (name, text, link) => {
+    let value = values.get(name);
+    if (!value) {
+      value = h(link ? "a" : "span", link ? { href: link, class: "mono" } : {});
+      values.set(name, value);
+      list.append(h("div", {}, h("dt", {}, name), h("dd", {}, value)));
+    }
+    if (value.textContent !== text) value.textContent = text;
+  };
+  const many = h("summary");
+  const waits = h("ul");
+  const details = h("details", { class: "warming", hidden: true }, many, waits);
+  const update = (now) => {
+    if (!now) return;
+    const model = now.model;
+    fact("Lines a second", rate(now.lines_per_second));
+    fact("Lag", now.lag_lines === null || now.lag_lines === undefined ? "–" : `${compact(now.lag_lines)} lines`);
+    fact("Batch, median and p99", `${seconds(now.batch_seconds?.p50)} · ${seconds(now.batch_seconds?.p99)}`);
+    fact("From the table", percent(now.table_hit_rate));
+    fact("Lines scored", compact(now.counts?.lines_scored));
+    fact("Not readable", compact(now.counts?.lines_rejected));
+    fact("Model", model ? model.digest.slice(0, 12) : "none yet", "#/model");
+    fact("Model's age", model?.age_seconds === undefined || model?.age_seconds === null ? "–" : span(model.age_seconds));
+    const all = now.warming_up || [];
+    details.hidden = all.length === 0;
+    const kinds = new Set(all.map((one) => one.detector)).size;
+    const text = kinds === 1 ? "1 detector warms up" : `${kinds} detectors warm up`;
+    if (many.textContent !== text) many.textContent = text;
+    if (details.open) waits.replaceChildren(...warming(all));
+  };
+  return { box: h("div", {}, list, details), details, update };
 }
 
 // A scorer that has just started has no hour to show.
@@ -180,7 +219,8 @@ export async function render(main, params, context) {
   });
   const [time, split, top] = [timeline(context.signal), severitySplit(), topServices()];
   const recent = h("div");
-  const panel = h("div");
+  const panel = system();
+  panel.details.addEventListener("toggle", () => panel.update(context.status()));
   const grid = h(
     "div",
     { class: "grid" },
@@ -188,8 +228,8 @@ export async function render(main, params, context) {
     time.card,
     split.card,
     top.card,
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Recent critical alerts")), recent),
-    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "System")), panel),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "Alerts of severity error or critical")), recent),
+    h("section", { class: "card" }, h("div", { class: "card-head" }, h("h2", {}, "System")), panel.box),
   );
   main.append(
     h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Overview"), h("label", { for: "minutes", class: "soft" }, "Last ", select)),
@@ -203,9 +243,9 @@ export async function render(main, params, context) {
     context.attempt(wrong, async () => {
       const data = await get("overview", { minutes: chosen }, context.signal);
       figures.forEach((one) => one.update(data));
-      critical(recent, data.critical);
-      system(panel, context.status());
+      grave(recent, data.critical);
+      panel.update(context.status());
     }),
   );
-  void context.every(2_000, () => system(panel, context.status()));
+  void context.every(2_000, () => panel.update(context.status()));
 }
