@@ -44,6 +44,7 @@ const FILES: &[File] = files![
     SCRIPT "/severity.js" = "severity.js",
     SCRIPT "/charts.js" = "charts.js",
     SCRIPT "/words.js" = "words.js",
+    SCRIPT "/decisions.js" = "decisions.js",
     SCRIPT "/overview.js" = "overview.js",
     SCRIPT "/alerts.js" = "alerts.js",
     SCRIPT "/alert.js" = "alert.js",

@@ -93,6 +93,12 @@ fn what_is_opened_on_the_overview_stays_open() {
 }
 
 #[test]
+fn the_answer_to_the_last_filter_is_the_one_shown() {
+    let demo = Demo::start("browser-filters", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("filters.js", &demo.base, &[]);
+}
+
+#[test]
 fn an_alert_is_silenced_and_called_normal_and_both_undone() {
     let demo = Demo::start("browser-decide", &["--rate", "100", "--anomaly-ratio", "0.05"]);
     play("decide.js", &demo.base, &[]);

@@ -1,12 +1,15 @@
 // One alert: what was found, the lines that show it, what became of it, and what a person does about it.
 
-import { change, get, listen, mayChange, operatorsOnly } from "./api.js";
+import { change, get, latest, listen, mayChange, operatorsOnly } from "./api.js";
 import { table } from "./charts.js";
-import { copy, h, plain, toast } from "./dom.js";
+import { attempted, endSilence, found, normalList, silenceList, undoNormal } from "./decisions.js";
+import { copy, h, keepFocus, plain, toast } from "./dom.js";
 import { count, moment, orNone, score } from "./format.js";
 import { badge, icon, level, status } from "./severity.js";
 import { marked, scoreBar, why } from "./words.js";
 
+// Counts of an alert that fires go on between its records.
+const POLL_MS = 10_000;
 const LENGTHS = [[60, "1 hour"], [240, "4 hours"], [1_440, "1 day"], [10_080, "1 week"]];
 const CAUSES = {
   opened: "opened", graver: "became graver", unmuted: "a silence ended", repeat: "still goes on", resolved: "resolved",
@@ -56,7 +59,7 @@ const fired = (alert) =>
     "What fired",
     ["Detector", "Severity", "What", "Anomalies", "Last"],
     (alert.parts || []).map((part) => [
-      plain(part.subject ? `${part.detector} · ${part.subject}` : part.detector),
+      found({ detector: part.detector, subject: part.subject }),
       badge(part.severity),
       plain(part.headline),
       count(part.count),
@@ -70,7 +73,7 @@ const history = (records) =>
     "ol",
     { class: "history" },
     (records || []).map((one) =>
-      h("li", {}, icon(one.severity), h("span", {}, h("b", {}, CAUSES[one.cause] || one.cause), ` as ${one.severity}, ${count(one.count)} found, revision ${one.revision}`), moment(one.resolved_at || one.last_seen)),
+      h("li", {}, icon(one.severity), h("span", {}, h("b", {}, CAUSES[one.cause] || one.cause), ` as ${one.severity}, ${count(one.count)} found, revision ${one.revision}`), h("span", {}, one.resolved_at ? "at " : "last seen ", moment(one.resolved_at || one.last_seen))),
     ),
   );
 
@@ -83,124 +86,123 @@ const deliveries = (all) =>
       )
     : h("p", { class: "empty" }, "Nobody was told of this alert: no sink is set, or none wants to hear of it.");
 
-// Runs a change and shows what it led to; a refusal is told where the button is.
-function action(label, className, run, wrong) {
-  const button = h("button", { type: "button", class: className }, label);
-  button.addEventListener("click", async () => {
-    button.disabled = true;
-    wrong.textContent = "";
-    try {
-      await run();
-    } catch (error) {
-      wrong.textContent = error.message;
-    } finally {
-      button.disabled = false;
-    }
-  });
-  return button;
+// A form of a comment and a button that decides something about the alert.
+function decision({ title, about, name, before, label, className, run, list }) {
+  const wrong = h("p", { class: "wrong", role: "alert" });
+  const comment = h("input", { id: `${name}-comment`, type: "text", maxlength: 500, placeholder: "why, for the others" });
+  const button = h("button", { type: "submit", class: className, id: `${name}-button` }, label);
+  const submit = (event) => {
+    event.preventDefault();
+    return attempted(button, wrong, async () => {
+      await run(comment.value.trim());
+      comment.value = "";
+    });
+  };
+  return card(
+    title,
+    h("p", { class: "soft" }, about),
+    operatorsOnly(),
+    mayChange() && h("form", { class: "row wrap", on: { submit } }, before, h("label", { for: `${name}-comment`, class: "offscreen" }, "Comment"), comment, button),
+    list.box,
+    wrong,
+    list.wrong,
+  );
 }
 
-function silence(data, reload) {
-  const wrong = h("p", { class: "wrong", role: "alert" });
+function silence(id, reload, list) {
   const length = h("select", { id: "silence-minutes" }, LENGTHS.map(([minutes, name]) => h("option", { value: minutes }, name)));
-  const comment = h("input", { id: "silence-comment", type: "text", maxlength: 500, placeholder: "why, for the others" });
-  const make = action("Silence", "main", async () => {
-    const made = await change("POST", `alerts/${data.alert.id}/silence`, { minutes: Number(length.value), comment: comment.value.trim() });
-    await reload();
-    toast("Silenced.", made?.id && { label: "Undo", run: () => end(made.id) });
-  }, wrong);
-  const end = async (id) => {
-    await change("DELETE", `silences/${id}`);
-    await reload();
-    toast("The silence has ended.");
-  };
-  const item = (one) =>
-    h(
-      "li",
-      { class: "row spread" },
-      h("span", {}, h("code", {}, plain(one.filter)), " until ", moment(one.until), one.comment && ` · ${plain(one.comment)}`),
-      mayChange() && action("End it", "small", () => end(one.id), wrong),
-    );
-  return card(
-    "Silence",
-    h("p", { class: "soft" }, "Nobody is told of what this detector finds in this service until then; it stays on the page as muted."),
-    operatorsOnly(),
-    mayChange() && h("div", { class: "row wrap" }, h("label", { for: "silence-minutes" }, "For"), length, h("label", { for: "silence-comment", class: "offscreen" }, "Comment"), comment, make),
-    data.silences?.length > 0 && h("ul", { class: "plain-list" }, data.silences.map(item)),
-    wrong,
-  );
+  return decision({
+    title: "Silence",
+    about: "Nobody is told of what this detector finds in this service until then; it stays on the page as muted.",
+    name: "silence",
+    before: [h("label", { for: "silence-minutes" }, "For"), length],
+    label: "Silence",
+    className: "main",
+    list,
+    async run(comment) {
+      const made = await change("POST", `alerts/${id}/silence`, { minutes: Number(length.value), comment });
+      await reload();
+      toast("Silenced.", made?.id && { label: "Undo", run: () => endSilence(made.id, reload) });
+    },
+  });
 }
 
-function normal(data, reload) {
-  const wrong = h("p", { class: "wrong", role: "alert" });
-  const comment = h("input", { id: "normal-comment", type: "text", maxlength: 500, placeholder: "why, for the others" });
-  const undo = async (id) => {
-    await change("DELETE", `normals/${id}`);
-    await reload();
-    toast("Undone: this may alert again.");
+const normal = (id, reload, list) =>
+  decision({
+    title: "This is normal",
+    about: "What was found here is told no more, for good, until it is undone.",
+    name: "normal",
+    label: "This is normal",
+    className: "",
+    list,
+    async run(comment) {
+      const made = await change("POST", `alerts/${id}/normal`, { comment });
+      await reload();
+      toast("Noted as normal: it will not alert again.", made?.id && { label: "Undo", run: () => undoNormal(made.id, reload) });
+    },
+  });
+
+// A box that is filled anew only when what it shows has changed, so that a reader keeps the place.
+function kept(box) {
+  let shown = "";
+  return (data, make) => {
+    const text = JSON.stringify(data);
+    if (text === shown) return;
+    shown = text;
+    keepFocus(box, () => box.replaceChildren(...make().flat().filter(Boolean)));
   };
-  const make = action("This is normal", "", async () => {
-    const made = await change("POST", `alerts/${data.alert.id}/normal`, { comment: comment.value.trim() });
-    await reload();
-    toast("Noted as normal: it will not alert again.", made?.id && { label: "Undo", run: () => undo(made.id) });
-  }, wrong);
-  const subjects = (one) => (one.normals ? one.normals.map((it) => [it.detector, it.service, it.subject].filter(Boolean).join(" · ")) : [[one.detector, one.service, one.subject].filter(Boolean).join(" · ")]);
-  const item = (one) =>
-    h(
-      "li",
-      { class: "row spread" },
-      h("span", {}, plain(subjects(one).join("; ")), one.comment && ` · ${plain(one.comment)}`),
-      mayChange() && action("Undo", "small", () => undo(one.id), wrong),
-    );
-  return card(
-    "This is normal",
-    h("p", { class: "soft" }, "What was found here is told no more, for good, until it is undone."),
-    operatorsOnly(),
-    mayChange() && h("div", { class: "row wrap" }, h("label", { for: "normal-comment", class: "offscreen" }, "Comment"), comment, make),
-    data.normals?.length > 0 && h("ul", { class: "plain-list" }, data.normals.map(item)),
-    wrong,
-  );
 }
 
 export async function render(main, params, context) {
   const title = h("h1", { tabindex: -1 }, "Alert");
   const wrong = h("div");
-  const body = h("div", { class: "stack" });
+  const body = h("div", { class: "stack", hidden: true });
   main.append(h("p", { class: "crumb" }, h("a", { href: "#/alerts" }, "‹ All alerts")), title, wrong, body);
   const link = new URL(`alerts/${params.id}`, location.href.split("#")[0]).href;
 
+  const parts = ["head", "lines", "fired", "history", "told"].map((name) => [name, h("div")]);
+  const boxes = Object.fromEntries(parts);
+  const fill = Object.fromEntries(parts.map(([name, box]) => [name, kept(box)]));
+  const silences = silenceList(() => body.querySelector("#silence-button") || title);
+  const normals = normalList(() => body.querySelector("#normal-button") || title);
+
+  const ask = latest(context.signal);
   const load = () =>
     context.attempt(wrong, async () => {
-      const data = await get(`alerts/${encodeURIComponent(params.id)}`, {}, context.signal);
+      const data = await get(`alerts/${params.id}`, {}, ask());
       const { alert } = data;
       title.textContent = plain(orNone(alert.service));
       document.title = `${orNone(alert.service)} · Alert · Isolog`;
-      const evidenceLines = data.evidence?.length ? data.evidence : alert.evidence;
-      body.replaceChildren(
-        h(
-          "section",
-          { class: "card" },
-          h("div", { class: "row wrap" }, badge(alert.severity), status(alert.status), h("span", { class: "soft mono small grow cut" }, alert.id), h("button", { type: "button", class: "small", on: { click: () => copy(link) } }, "Copy link")),
-          h("p", { class: "lead" }, plain(alert.message)),
-          facts(alert),
-        ),
-        card("Lines that show it", evidence(evidenceLines), data.explained_by && data.explained_by !== alert.model && h("p", { class: "soft small" }, "Explained by the model in use now, which is not the one that scored them.")),
-        h(
-          "div",
-          { class: "grid" },
-          h("section", { class: "card wide" }, h("div", { class: "card-head" }, h("h2", {}, "What fired")), fired(alert), alert.reasons?.length > 0 && h("ul", { class: "reasons" }, alert.reasons.map((one) => h("li", {}, plain(one))))),
-          silence(data, load),
-          normal(data, load),
-          card("History", history(data.history)),
-          card("Who was told", deliveries(data.deliveries)),
-        ),
-      );
+      const lines = data.evidence?.length ? data.evidence : alert.evidence;
+      const explained = data.explained_by && data.explained_by !== alert.model;
+      fill.head(alert, () => [
+        h("div", { class: "row wrap" }, badge(alert.severity), status(alert.status), h("span", { class: "soft mono small grow cut" }, alert.id), h("button", { type: "button", class: "small", id: "copy-link", on: { click: () => copy(link) } }, "Copy link")),
+        h("p", { class: "lead" }, plain(alert.message)),
+        facts(alert),
+      ]);
+      fill.lines([lines, explained], () => [evidence(lines), explained && h("p", { class: "soft small" }, "Explained by the model in use now, which is not the one that scored them.")]);
+      fill.fired([alert.parts, alert.reasons], () => [fired(alert), alert.reasons?.length > 0 && h("ul", { class: "reasons" }, alert.reasons.map((one) => h("li", {}, plain(one))))]);
+      fill.history(data.history, () => [history(data.history)]);
+      fill.told(data.deliveries, () => [deliveries(data.deliveries)]);
+      silences.show(data.silences, load);
+      normals.show(data.normals, load);
+      body.hidden = false;
     });
-  await load();
-  listen("alerts/stream", {}, { alert: (alert) => alert.id === params.id && !busy() && load() }, context.signal);
 
-  // Somebody who types a comment is not interrupted.
-  function busy() {
-    return body.contains(document.activeElement) && ["INPUT", "SELECT"].includes(document.activeElement.tagName);
-  }
+  body.append(
+    h("section", { class: "card" }, boxes.head),
+    card("Lines that show it", boxes.lines),
+    h(
+      "div",
+      { class: "grid" },
+      h("section", { class: "card wide" }, h("div", { class: "card-head" }, h("h2", {}, "What fired")), boxes.fired),
+      silence(params.id, load, silences),
+      normal(params.id, load, normals),
+      card("History", boxes.history),
+      card("Who was told", boxes.told),
+    ),
+  );
+  await context.every(POLL_MS, load);
+  const told = (alert) => alert.id === params.id && load();
+  listen("alerts/stream", {}, { alert: told, missed: load }, context.signal, (on) => on && load());
 }

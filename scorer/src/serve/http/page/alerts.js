@@ -1,7 +1,8 @@
 // Alerts: firing, resolved or muted, filtered, and new ones as they happen.
 
-import { get, listen } from "./api.js";
-import { announce, h, keepFocus, plain, rested } from "./dom.js";
+import { get, latest, listen, services } from "./api.js";
+import { everyDecision } from "./decisions.js";
+import { announce, h, keepFocus, offered, plain, rested } from "./dom.js";
 import { count, moment, orNone } from "./format.js";
 import { SEVERITIES, badge, status } from "./severity.js";
 
@@ -9,7 +10,9 @@ import { SEVERITIES, badge, status } from "./severity.js";
 const SHOWN = 200;
 const PAGE = 50;
 const STATES = ["firing", "resolved", "muted"];
-const ORDER = Object.fromEntries(SEVERITIES.map((one, place) => [one, place]));
+// Between what happened and the question for it; between questions for the counts of what goes on.
+const SOON_MS = 500;
+const POLL_MS = 10_000;
 
 function row(alert, fresh) {
   const line = (alert.evidence || []).reduce((best, one) => (best && best.score >= one.score ? best : one), null);
@@ -56,85 +59,84 @@ function filters(params, change) {
     h("option", { value: "" }, "any"),
     SEVERITIES.map((one) => h("option", { value: one, selected: params.severity === one }, one)),
   );
-  const service = h("input", { id: "alert-service", type: "search", value: params.service || "", autocomplete: "off", spellcheck: "false", on: { input: rested(change) } });
+  const service = h("input", { id: "alert-service", type: "search", list: "alert-services", value: params.service || "", autocomplete: "off", spellcheck: "false", on: { input: rested(change) } });
   const text = h("input", { id: "alert-text", type: "search", value: params.text || "", autocomplete: "off", spellcheck: "false", on: { input: rested(change) } });
+  const names = offered("alert-services", []);
   const form = h(
     "form",
     { class: "filters", role: "search", "aria-label": "Filter alerts", on: { submit: (event) => event.preventDefault() } },
     h("label", {}, "Severity", severity),
-    h("label", {}, "Service", service),
+    h("label", {}, "Service", service, names),
     h("label", {}, "Text", text),
   );
-  return { form, read: () => ({ severity: severity.value, service: service.value.trim(), text: text.value.trim() }) };
+  const offer = (all) => names.replaceWith(offered("alert-services", all));
+  return { form, offer, read: () => ({ severity: severity.value, service: service.value.trim(), text: text.value.trim() }) };
 }
 
 export async function render(main, params, context) {
   const chosen = STATES.includes(params.status) ? params.status : "firing";
-  const known = new Map();
-  const fresh = new Set();
+  let shown = [];
   let next = null;
-  let live = false;
+  let first = true;
+  let drawn = "";
 
-  const list = h("ol", { class: "alert-list" });
+  const list = h("ol", { class: "alert-list", hidden: true });
   const empty = h("p", { class: "empty", hidden: true });
-  const more = h("button", { type: "button", hidden: true, on: { click: () => load(true) } }, "Older alerts");
+  const more = h("button", { type: "button", hidden: true, on: { click: () => grow() } }, "Older alerts");
   const connection = h("span", { class: "live", "data-live": "no" }, "connecting");
   const wrong = h("div");
-  const { form, read } = filters(params, () => {
+  const decisions = everyDecision(context);
+  const { form, read, offer } = filters(params, () => {
     const kept = Object.fromEntries(Object.entries({ status: chosen, ...read() }).filter(([, value]) => value));
     history.replaceState(null, "", `#/alerts?${new URLSearchParams(kept)}`);
+    first = true;
     void load(false);
   });
 
-  const fits = (alert) => {
-    const wanted = read();
-    const text = wanted.text.toLowerCase();
-    return (
-      alert.status === chosen &&
-      (!wanted.severity || alert.severity === wanted.severity) &&
-      (!wanted.service || alert.service === wanted.service) &&
-      (!text || [alert.message, alert.service, alert.detector].some((one) => (one || "").toLowerCase().includes(text)))
-    );
-  };
-
-  let frame = 0;
-  function draw() {
-    frame = 0;
-    const newest = [...known.values()].sort((a, b) => b.last_seen.localeCompare(a.last_seen) || ORDER[b.severity] - ORDER[a.severity]);
-    for (const old of newest.splice(SHOWN)) known.delete(old.id);
-    keepFocus(list, () => list.replaceChildren(...newest.map((alert) => row(alert, fresh.has(alert.id)))));
-    fresh.clear();
-    list.hidden = newest.length === 0;
-    empty.hidden = newest.length > 0;
-    empty.textContent = `No ${chosen} alert${Object.values(read()).some(Boolean) ? " with this filter" : ""}. New ones appear here by themselves.`;
-    more.hidden = !next || newest.length >= SHOWN;
-  }
-  const schedule = () => (frame ||= requestAnimationFrame(draw));
-
-  // What the stream brings is newer than what a page of the list says.
-  function take(alert, isNew) {
-    const before = known.get(alert.id);
-    if (before && before.revision > alert.revision) return;
-    if (!fits(alert)) known.delete(alert.id);
-    else {
-      if (isNew && !before) {
-        fresh.add(alert.id);
-        announce(`New ${alert.severity} alert of ${orNone(alert.service)}: ${alert.message}`);
-      }
-      known.set(alert.id, alert);
-    }
-    schedule();
+  function draw(fresh) {
+    const text = JSON.stringify(shown);
+    if (text !== drawn) keepFocus(list, () => list.replaceChildren(...shown.map((alert) => row(alert, fresh.has(alert.id)))));
+    drawn = text;
+    list.hidden = shown.length === 0;
+    empty.hidden = shown.length > 0;
+    empty.textContent = `No ${chosen} alert${Object.values(read()).some(Boolean) ? " with this filter; a service is meant by its whole name" : ""}. New ones appear here by themselves.`;
+    more.hidden = !next || shown.length >= SHOWN;
   }
 
-  async function load(older) {
-    await context.attempt(wrong, async () => {
-      const answer = await get("alerts", { status: chosen, ...read(), limit: PAGE, after: older ? next : "" }, context.signal);
-      if (!older) known.clear();
+  // The server says which alerts fit and in what order: also after what the stream brings.
+  const ask = latest(context.signal);
+  const load = (older) =>
+    context.attempt(wrong, async () => {
+      const limit = older ? PAGE : Math.min(SHOWN, Math.max(PAGE, shown.length));
+      const answer = await get("alerts", { status: chosen, ...read(), limit, after: older ? next : "" }, ask());
+      const known = new Set(shown.map((alert) => alert.id));
+      const fresh = first || older ? [] : answer.alerts.filter((alert) => !known.has(alert.id));
+      if (fresh.length) announce(fresh.slice(0, 3).map((alert) => `New ${alert.severity} alert of ${orNone(alert.service)}: ${alert.message}`).join(". "));
+      shown = older ? [...shown, ...answer.alerts.filter((alert) => !known.has(alert.id))] : answer.alerts;
       next = answer.next ?? null;
-      answer.alerts.forEach((alert) => take(alert, false));
-      draw();
+      first = false;
+      draw(new Set(fresh.map((alert) => alert.id)));
     });
-  }
+
+  // Older ones that were asked for are waited for.
+  let growing = false;
+  const grow = async () => {
+    growing = true;
+    await load(true);
+    growing = false;
+  };
+  const refresh = async () => growing || load(false);
+
+  // However fast alerts come, the server is asked as often as a reader can follow.
+  let timer = 0;
+  const soon = () => {
+    timer ||= setTimeout(() => {
+      timer = 0;
+      void refresh();
+      void decisions.load();
+    }, SOON_MS);
+  };
+  context.signal.addEventListener("abort", () => clearTimeout(timer), { once: true });
 
   main.append(
     h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Alerts"), connection),
@@ -143,13 +145,14 @@ export async function render(main, params, context) {
     empty,
     list,
     more,
+    decisions.card,
   );
-  listen("alerts/stream", {}, { alert: (alert) => take(alert, true), missed: () => load(false) }, context.signal, (on) => {
+  listen("alerts/stream", {}, { alert: soon, missed: soon }, context.signal, (on) => {
     connection.dataset.live = on ? "yes" : "no";
     connection.textContent = on ? "live" : "connecting";
     // What happened while there was no connection.
-    if (on && live === false) void load(false);
-    live = on;
+    if (on) soon();
   });
-  await load(false);
+  void services(context.signal).then(offer, () => {});
+  await Promise.all([context.every(POLL_MS, refresh), decisions.load()]);
 }

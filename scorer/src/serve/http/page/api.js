@@ -64,6 +64,22 @@ async function ask(url, { signal, ...options }) {
 
 export const get = (path, params, signal) => ask(address(path, params), { signal, cache: "no-store" });
 
+// Signals for questions of which only the last matters: each ends the one before.
+export function latest(signal) {
+  let last = null;
+  return () => {
+    last?.abort();
+    last = new AbortController();
+    return AbortSignal.any([signal, last.signal]);
+  };
+}
+
+// The services of the last day, as many as the overview names.
+export async function services(signal) {
+  const day = await get("overview", { minutes: 1_440 }, signal);
+  return day.services.map((one) => one.service).filter((name) => name && name !== "__other__");
+}
+
 function changed(method, path, body) {
   const headers = { "X-CSRF-Token": session.csrf };
   if (body !== undefined) headers["Content-Type"] = "application/json";

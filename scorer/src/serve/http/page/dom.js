@@ -60,8 +60,13 @@ export function announce(text) {
 // A line at the foot of the window for a while; `action` is a button on it.
 export function toast(text, action) {
   const box = document.getElementById("toasts");
+  const before = document.activeElement;
   const note = h("div", { class: "toast", role: "status" }, h("span", {}, text));
-  const drop = () => note.remove();
+  const drop = () => {
+    const held = note.contains(document.activeElement);
+    note.remove();
+    if (held) (before?.isConnected ? before : document.querySelector("main h1"))?.focus({ preventScroll: true });
+  };
   if (action) note.append(h("button", { type: "button", on: { click: () => (drop(), action.run()) } }, action.label));
   note.append(h("button", { type: "button", class: "quiet", "aria-label": "Dismiss", on: { click: drop } }, "×"));
   box.append(note);
@@ -92,9 +97,15 @@ export function rested(run, ms = 250) {
   };
 }
 
-// Fills a box anew without taking the focus from the link that has it.
+// What a control is known by when it is made anew.
+const keyOf = (node) => node.dataset.key || node.id || node.getAttribute("href");
+
+// Fills a box anew without taking the focus from the link or the button that has it.
 export function keepFocus(box, run) {
-  const held = box.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
+  const held = box.contains(document.activeElement) ? keyOf(document.activeElement) : null;
   run();
-  if (held) [...box.querySelectorAll("a")].find((link) => link.getAttribute("href") === held)?.focus({ preventScroll: true });
+  if (held) [...box.querySelectorAll("a, button, input, summary")].find((node) => keyOf(node) === held)?.focus({ preventScroll: true });
 }
+
+// Names that a field offers; any other may be written.
+export const offered = (id, names) => h("datalist", { id }, names.map((name) => h("option", { value: name })));
