@@ -7,6 +7,7 @@ use lettre::message::{Mailbox, header::ContentType};
 use lettre::transport::smtp::{AsyncSmtpTransportBuilder, Error as SmtpError};
 use lettre::{AsyncSmtpTransport, AsyncTransport, Message, Tokio1Executor};
 
+use super::secrets::Secrets;
 use super::shape::Outcome;
 use super::text::{lines, one_line, shortened};
 use super::{AlertRecord, Status};
@@ -19,6 +20,7 @@ pub struct Email {
     transport: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
+    secrets: Secrets,
 }
 
 impl Email {
@@ -32,6 +34,7 @@ impl Email {
         let transport = builder(url)?.timeout(Some(timeout)).build();
         Ok(Self {
             transport,
+            secrets: Secrets::of_address(url, false),
             from: mailbox(from)?,
             to: to.iter().map(|to| mailbox(to)).collect::<Result<_, _>>()?,
         })
@@ -65,7 +68,7 @@ impl Email {
         };
         match self.transport.send(message).await {
             Ok(_) => Outcome::Delivered,
-            Err(error) => outcome(&error),
+            Err(error) => outcome(&error, &self.secrets),
         }
     }
 
@@ -77,7 +80,7 @@ impl Email {
         match self.transport.test_connection().await {
             Ok(true) => Ok("answers".to_owned()),
             Ok(false) => Err("does not answer as a mail server does".to_owned()),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(self.secrets.hide(&error.to_string())),
         }
     }
 
@@ -117,8 +120,8 @@ pub fn mailbox(address: &str) -> Result<Mailbox, String> {
 }
 
 /// 5xx answers are final, all else may work later (RFC 5321, 4.2.1).
-fn outcome(error: &SmtpError) -> Outcome {
-    let why = error.to_string();
+fn outcome(error: &SmtpError, secrets: &Secrets) -> Outcome {
+    let why = secrets.hide(&error.to_string());
     if error.is_permanent() { Outcome::Refused(why) } else { Outcome::Retry { why, after: None } }
 }
 

@@ -7,6 +7,7 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AF
 use reqwest::redirect::Policy;
 
 use super::AlertRecord;
+use super::secrets::Secrets;
 use super::shape::{Answer, Outcome, Request, Shape};
 
 /// Bytes of an answer that are read.
@@ -38,8 +39,12 @@ impl HttpSink {
 
     /// Tells the receiver of `record`, at `now` (seconds since the Unix epoch).
     pub async fn deliver(&self, record: &AlertRecord, now: i64) -> Outcome {
-        let prepared = self.shape.request(record, now).and_then(|request| self.prepare(request));
-        let request = match prepared {
+        let asked = match self.shape.request(record, now) {
+            Ok(request) => request,
+            Err(why) => return Outcome::Refused(why),
+        };
+        let secrets = self.secrets(&asked);
+        let request = match self.prepare(asked) {
             Ok(request) => request,
             Err(why) => return Outcome::Refused(why),
         };
@@ -60,7 +65,14 @@ impl HttpSink {
             }
         }
         body.truncate(MOST_ANSWER);
-        self.shape.outcome(Answer { status, retry_after, body: &body })
+        let body = secrets.hide(&String::from_utf8_lossy(&body));
+        self.shape.outcome(Answer { status, retry_after, body: body.as_bytes() })
+    }
+
+    /// What the answer to a request may repeat and nobody is to read.
+    fn secrets(&self, request: &Request) -> Secrets {
+        let address = Secrets::of_address(&request.url, self.shape.path_is_secret());
+        self.shape.keys().iter().fold(address.with_headers(&request.headers), |all, key| all.with(key))
     }
 
     /// Whether the receiver answers, without telling it anything.

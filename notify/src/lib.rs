@@ -6,6 +6,7 @@ pub mod dispatch;
 mod email;
 mod http;
 mod record;
+mod secrets;
 pub mod settings;
 mod shape;
 mod text;

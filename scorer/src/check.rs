@@ -146,10 +146,10 @@ fn check_store(settings: &Settings, findings: &mut Findings) {
     if let StoreSettings::Embedded { path } = &used.place
         && !path.exists()
     {
-        return findings.add(
-            Verdict::Ok,
+        let folder = can_write(path.parent().unwrap_or(Path::new(".")));
+        return findings.of(
             format!("store {}", path.display()),
-            "not there yet, made at the start",
+            folder.map(|_| "not there yet, made at the start".to_owned()),
         );
     }
     let found = store::open(&used.place).map_err(|error| error.to_string()).and_then(|mut store| {
@@ -240,11 +240,13 @@ fn check_learning(settings: &Settings, findings: &mut Findings) {
 fn can_write(folder: &Path) -> Result<String, String> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     let there = folder.ancestors().find(|one| one.exists()).unwrap_or(Path::new("."));
-    match std::fs::metadata(there) {
-        Ok(meta) if !meta.is_dir() => Err(format!("{} is not a directory", there.display())),
-        Ok(meta) if meta.permissions().readonly() => Err(format!("{} cannot be written", there.display())),
+    if !there.is_dir() {
+        return Err(format!("{} is not a directory", there.display()));
+    }
+    // Permissions do not tell of a file system that is mounted read-only.
+    match tempfile::Builder::new().prefix(".isolog-check-").tempfile_in(there) {
         Ok(_) => Ok(format!("{} can be written", folder.display())),
-        Err(error) => Err(format!("{}: {error}", there.display())),
+        Err(error) => Err(format!("{} cannot be written: {error}", there.display())),
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::stable_hash_lower;
 use super::murmur::murmur3_32_padded;
-use super::shape::{Shape, for_each_word};
+use super::shape::{self, Shape, for_each_word};
 use super::{Canonical, KeyMaker, Lanes, LineKey, Masked, murmur3_32, stable_hash};
 use crate::event::{Level, LogEvent, LogLine};
 
@@ -22,7 +22,7 @@ pub struct FeatureSpec {
 
 impl FeatureSpec {
     /// Version of the rules of this program.
-    pub const RULES: u32 = 3;
+    pub const RULES: u32 = 4;
 
     /// This program's rules with `n_features` columns.
     pub const fn new(n_features: u32) -> Self {
@@ -211,7 +211,8 @@ fn for_each_column(
     shape.read(canonical);
     let mut index = 0;
     for_each_word(canonical, |start, end| {
-        let column = murmur3_32_padded(shape.from(start), end - start, 0) & mask;
+        let word = shape.from(start);
+        let column = murmur3_32_padded(word, shape::told_apart(word, end - start), 0) & mask;
         each(column, Some((start, end)), WordKind::Message(index));
         index += 1;
     });

@@ -101,3 +101,12 @@ async fn an_endless_answer_is_read_only_so_far() {
     let outcome = sink(format!("http://{address}/"), 10 * SECOND).deliver(&record(), 0).await;
     assert!(matches!(outcome, Outcome::Refused(why) if why.len() < 1_000));
 }
+
+#[tokio::test]
+async fn an_answer_that_repeats_the_address_or_a_header_tells_no_secret() {
+    let answer =
+        || (StatusCode::NOT_FOUND, "Cannot POST /?key=SECRETTOKEN for team platform").into_response();
+    let (address, _) = receiver(answer).await;
+    let outcome = sink(format!("http://{address}/?key=SECRETTOKEN"), 10 * SECOND).deliver(&record(), 0).await;
+    assert_eq!(outcome, Outcome::Refused("HTTP 404: Cannot POST /?*** for team ***".to_owned()));
+}

@@ -10,6 +10,8 @@ use crate::{AlertRecord, Cause, Severity};
 
 /// Longest annotation.
 const ANNOTATION: usize = 4_096;
+/// How long the notice of a budget stays there.
+const NOTICE: SignedDuration = SignedDuration::from_hours(1);
 
 /// An Alertmanager.
 #[derive(Debug)]
@@ -27,10 +29,16 @@ impl Shape for Alertmanager {
         // It refuses what ends before it starts, and event time may be ahead of the clock.
         let first_seen = record.first_seen.parse().unwrap_or(now);
         let starts = Timestamp::min(first_seen, now);
-        let ends = if record.is_resolved() { now } else { now + self.lasts };
+        let ends = match record.cause {
+            // Over as it comes, but it has to be read.
+            Cause::Notice => now + NOTICE,
+            _ if record.is_resolved() => now,
+            _ => now + self.lasts,
+        };
         let alert = |severity, ends| alert(record, severity, starts, ends);
         let mut alerts = vec![alert(record.severity, ends)];
-        if record.cause == Cause::Graver {
+        // Under a silence it may have got graver unheard.
+        if matches!(record.cause, Cause::Graver | Cause::Unmuted) {
             let lower = Severity::ALL.into_iter().filter(|severity| *severity < record.severity);
             alerts.extend(lower.map(|severity| alert(severity, now)));
         }

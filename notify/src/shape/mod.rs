@@ -97,6 +97,16 @@ pub trait Shape: Send + Sync {
     /// What shows whether the receiver can be reached.
     fn probe(&self) -> Probe;
 
+    /// What of its settings an answer might repeat, beside addresses and headers: keys in the body.
+    fn keys(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// Whether who knows the path or the query of the address may tell this receiver things.
+    fn path_is_secret(&self) -> bool {
+        false
+    }
+
     /// What an answer means.
     fn outcome(&self, answer: Answer<'_>) -> Outcome {
         by_status(answer)

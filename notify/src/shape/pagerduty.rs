@@ -4,8 +4,8 @@
 use serde_json::json;
 
 use super::{Probe, Request, Shape};
-use crate::AlertRecord;
 use crate::text::shortened;
+use crate::{AlertRecord, Cause};
 
 /// Longest summary that the API takes.
 const SUMMARY: usize = 1_024;
@@ -27,7 +27,8 @@ pub struct PagerDuty {
 
 impl Shape for PagerDuty {
     fn request(&self, record: &AlertRecord, _now: i64) -> Result<Request, String> {
-        let event = if record.is_resolved() {
+        // The notice of a budget is over as it comes, but has to be read.
+        let event = if record.is_resolved() && record.cause != Cause::Notice {
             json!({"routing_key": self.routing_key, "event_action": "resolve", "dedup_key": record.id})
         } else {
             let evidence: Vec<_> = record
@@ -74,6 +75,10 @@ impl Shape for PagerDuty {
             content_type: "application/json",
             body: super::json(&event)?,
         })
+    }
+
+    fn keys(&self) -> Vec<String> {
+        vec![self.routing_key.clone()]
     }
 
     fn probe(&self) -> Probe {

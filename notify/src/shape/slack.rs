@@ -64,6 +64,10 @@ impl Shape for Slack {
         })
     }
 
+    fn path_is_secret(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Probe {
         Probe::of_server(&self.url)
     }

@@ -194,3 +194,11 @@ fn an_elasticsearch_error_inside_an_ok_is_seen() {
     );
     assert!(matches!(elasticsearch().outcome(answer(200, "<html>")), Outcome::Retry { .. }));
 }
+
+#[test]
+fn the_notice_of_a_budget_is_heard_though_it_is_over_as_it_comes() {
+    let notice = AlertRecord { cause: Cause::Notice, ..resolved() };
+    assert_eq!(sent(&pagerduty(), &notice)["event_action"], "trigger");
+    let shape = Alertmanager { url: "http://am:9093".into(), lasts: jiff::SignedDuration::from_hours(5) };
+    assert_eq!(sent(&shape, &notice)[0]["endsAt"], "2027-01-15T09:00:00Z");
+}

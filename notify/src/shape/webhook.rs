@@ -91,6 +91,10 @@ impl Shape for Webhook {
         Ok(Request { url: self.url.clone(), headers, content_type, body })
     }
 
+    fn path_is_secret(&self) -> bool {
+        true
+    }
+
     fn probe(&self) -> Probe {
         Probe::of_server(&self.url)
     }

@@ -196,3 +196,22 @@ fn one_token_cannot_have_both_roles() {
     let refused = load(&[], &both).unwrap_err().to_string();
     assert!(refused.contains("HTTP_VIEWER_TOKEN") && !refused.contains("correct-horse"), "{refused}");
 }
+
+#[test]
+fn a_sink_that_nothing_keeps_alerts_for_is_a_mistake() {
+    let hook = ("ALERT_WEBHOOK_URL", "http://127.0.0.1:9/x");
+    let refused = load(&["--input", "stdin"], &[hook, ("STORE_PATH", "")]).unwrap_err().to_string();
+    for part in ["STORE_PATH", "the sink webhook", "DATABASE_URL", "ALERT_TOPIC"] {
+        assert!(refused.contains(part), "{part}: {refused}");
+    }
+    load(&["--input", "stdin"], &[hook]).unwrap();
+    load(&["--input", "kafka"], &[hook, ("STORE_PATH", "")]).unwrap();
+}
+
+#[test]
+fn what_an_unknown_key_holds_is_told_nowhere() {
+    let refused =
+        settings_of_file("alert_webhok_url = \"https://hooks.example/hunter2hunter2\"").unwrap_err();
+    assert!(refused.contains("did you mean alert_webhook_url?"), "{refused}");
+    assert!(!refused.contains("hunter2"), "{refused}");
+}

@@ -40,7 +40,7 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
     let model = reader.model()?;
     let budget_per_day = model.alert_budget_per_day;
     let sinks = reader.sinks()?;
-    Some(Settings {
+    let settings = Settings {
         kafka: KafkaSettings {
             client,
             in_use,
@@ -74,7 +74,19 @@ pub fn check(written: &Written, mistakes: &mut Vec<Mistake>) -> Option<Settings>
         stall_timeout: Duration::from_secs(reader.number("STALL_TIMEOUT_S", 10..=86_400)?),
         log: reader.log()?,
         shown: shown(written),
-    })
+    };
+    if let Some(sink) = settings.sinks.all.first()
+        && settings.outbox_topic().is_none()
+        && settings.store.is_none()
+    {
+        let why = format!(
+            "the sink {} could never be told of an alert: nothing keeps alerts for it; set STORE_PATH or DATABASE_URL, or ALERT_TOPIC with Kafka",
+            sink.audience.name
+        );
+        let value = reader.value("STORE_PATH");
+        reader.mistake("STORE_PATH", &value, Some(why));
+    }
+    Some(settings)
 }
 
 fn shown(written: &Written) -> Vec<(&'static str, String, Place)> {

@@ -62,10 +62,7 @@ pub fn start(
     let limits = Limits { retry_for: sinks.retry_for, ..Limits::default() };
     for (number, sink) in sinks.all.iter().enumerate() {
         let name = &sink.audience.name;
-        let Some(outbox) = outbox(settings, sink)? else {
-            tracing::warn!(sink = name, "is never told of anything: ALERT_TOPIC and the store are off");
-            continue;
-        };
+        let outbox = outbox(settings, sink)?;
         let receiver = {
             let _within = runtime.enter();
             Receiver::new(sink, sinks.timeout)
@@ -93,15 +90,15 @@ fn producer(settings: &Settings) -> anyhow::Result<Option<Arc<Mutex<Producer>>>>
     Ok(Some(Arc::new(Mutex::new(producer))))
 }
 
-fn outbox(settings: &Settings, sink: &SinkSettings) -> anyhow::Result<Option<Box<dyn Outbox>>> {
+fn outbox(settings: &Settings, sink: &SinkSettings) -> anyhow::Result<Box<dyn Outbox>> {
     let name = &sink.audience.name;
     if let Some(topic) = settings.outbox_topic() {
         let outbox = TopicOutbox::join(&settings.kafka, topic, name)
             .map_err(|why| anyhow::anyhow!("the sink {name} cannot read ALERT_TOPIC {topic}: {why}"))?;
-        return Ok(Some(Box::new(outbox)));
+        return Ok(Box::new(outbox));
     }
-    let Some(store) = &settings.store else { return Ok(None) };
-    Ok(Some(Box::new(StoreOutbox::new(::store::open(&store.place)?, name))))
+    let store = settings.store.as_ref().context("the settings name nothing that keeps alerts for sinks")?;
+    Ok(Box::new(StoreOutbox::new(::store::open(&store.place)?, name)))
 }
 
 fn keeps(settings: &Settings, producer: Option<&Arc<Mutex<Producer>>>) -> anyhow::Result<Vec<Box<dyn Keep>>> {
