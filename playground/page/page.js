@@ -32,10 +32,15 @@ function ask(question) {
   return JSON.parse(new TextDecoder().decode(answer));
 }
 
+// C0 and C1 control characters but tab and newline, and the format characters that reorder or hide text: written out.
+const UNSEEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u115f\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+const named = (character) => `⟨U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+const plain = (text) => String(text).replace(UNSEEN, named);
+
 function element(tag, className, text) {
   const made = document.createElement(tag);
   if (className) made.className = className;
-  if (text !== undefined) made.textContent = text;
+  if (text !== undefined) made.textContent = plain(text);
   return made;
 }
 
@@ -76,7 +81,7 @@ function showOdd(line) {
   for (const why of line.reasons) {
     const word = element("mark", "", why.word);
     word.title = `${why.contribution.toFixed(1)} nats`;
-    words.append(word, why.seen === 0 ? " never seen " : ` ${whole.format(why.seen)} times seen `);
+    words.append(word, why.seen === 0 ? " never seen " : why.seen === 1 ? " seen once " : ` seen ${whole.format(why.seen)} times `);
   }
   item.append(words);
   if (line.nearest_pattern) item.append(element("p", "near", "nearest usual: " + line.nearest_pattern));

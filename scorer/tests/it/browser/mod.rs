@@ -144,6 +144,12 @@ fn the_tail_survives_a_flood_stands_still_while_paused_and_stays_bounded() {
 }
 
 #[test]
+fn a_search_of_the_logs_stands_in_the_address() {
+    let demo = Demo::start("browser-searches", &["--rate", "100"]);
+    play("searches.js", &demo.base, &[]);
+}
+
+#[test]
 fn with_a_token_the_page_asks_for_it_and_keeps_it_from_scripts() {
     let (operator, viewer) = ("operator-token-of-the-test", "viewer-token-of-the-test");
     let variables = [format!("HTTP_TOKEN={operator}"), format!("HTTP_VIEWER_TOKEN={viewer}")];

@@ -18,6 +18,12 @@ run(async (browser, base) => {
   check(after !== before, `the slider changes nothing: ${after}`);
   const number = (text, name) => Number(text.split(`${name}\n`)[1].split("\n")[0].replace(/[^\d.]/g, ""));
   check(number(after, "Odd lines a day") > number(before, "Odd lines a day"), `a lower threshold, fewer odd lines: ${before} → ${after}`);
+  // A field that somebody empties to write another number offers nothing meanwhile.
+  const offered = await setting.innerText();
+  await page.locator("#threshold-number").fill("");
+  same(await setting.innerText(), offered, "the setting beside an empty field");
+  await page.locator("#threshold-number").blur();
+  check((await page.locator("#threshold-number").inputValue()) !== "", "the field stays empty");
   await page.locator("#copy-setting").click();
   await page.locator(".toast", { hasText: "Copied." }).waitFor();
   const copied = await page.evaluate(() => navigator.clipboard.readText());

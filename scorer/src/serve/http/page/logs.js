@@ -1,8 +1,8 @@
 // Logs: a search over what the store keeps, and a live tail that survives a flood.
 
-import { get, listen } from "./api.js";
-import { announce, clipped, h, plain } from "./dom.js";
-import { count, moment, orNone } from "./format.js";
+import { get, latest, listen, services } from "./api.js";
+import { announce, clipped, h, offered, plain } from "./dom.js";
+import { count, moment, orNone, span } from "./format.js";
 import { level } from "./severity.js";
 import { scoreBar } from "./words.js";
 
@@ -39,11 +39,13 @@ function searchForm(params) {
     return { label: h("label", {}, name, input), input };
   };
   const levels = h("select", { id: "log-level" }, h("option", { value: "" }, "any"), LEVELS.map((one) => h("option", { value: one, selected: params.level === one }, one)));
-  const service = field("service", "Service", { type: "search", value: params.service || "" });
+  const service = field("service", "Service", { type: "search", list: "log-services", value: params.service || "" });
+  const names = offered("log-services", []);
+  service.label.append(names);
   const text = field("text", "Text", { type: "search", value: params.text || "" });
-  const least = field("score", "Score from", { type: "number", min: 0, max: 1, step: 0.01, value: params.min_score || "" });
-  const from = field("from", "From", { type: "datetime-local", step: 1 });
-  const until = field("until", "Until", { type: "datetime-local", step: 1 });
+  const least = field("score", "Score from", { type: "number", min: 0, max: 1, step: "any", value: params.min_score || "" });
+  const from = field("from", "From", { type: "datetime-local", step: 1, value: params.from || "" });
+  const until = field("until", "Until", { type: "datetime-local", step: 1, value: params.until || "" });
   const search = h("button", { type: "submit", class: "main" }, "Search");
   const form = h(
     "form",
@@ -58,11 +60,16 @@ function searchForm(params) {
   );
   const streamed = () => ({ service: service.input.value.trim(), level: levels.value, text: text.input.value.trim(), min_score: least.input.value });
   const asked = () => ({ ...streamed(), from: iso(from.input.value), until: iso(until.input.value) });
-  return { form, streamed, asked };
+  // As a link to the same search has it, with the times of this clock.
+  const linked = () => ({ ...streamed(), from: from.input.value, until: until.input.value });
+  // A tail has no time but now.
+  const tails = (on) => [from, until].forEach((one) => ((one.input.disabled = on), (one.input.title = on ? "The tail shows lines as they come." : "")));
+  const offer = (all) => names.replaceWith(offered("log-services", all));
+  return { form, streamed, asked, linked, tails, offer };
 }
 
 export async function render(main, params, context) {
-  const { form, streamed, asked } = searchForm(params);
+  const { form, streamed, asked, linked, tails, offer } = searchForm(params);
   const wrong = h("div");
   const note = h("p", { class: "soft small" });
   const list = h("ol", { class: "log-list", "aria-label": "Log lines, newest first" });
@@ -80,6 +87,13 @@ export async function render(main, params, context) {
   let skipped = 0;
   let frame = 0;
 
+  let lost = 0;
+  const ask = latest(context.signal);
+
+  const address = () => {
+    const told = Object.entries({ ...linked(), tail: tail ? "1" : "" }).filter(([, value]) => value);
+    history.replaceState(null, "", `#/logs${told.length ? `?${new URLSearchParams(told)}` : ""}`);
+  };
   const bound = () => {
     while (list.childElementCount > SHOWN) list.lastElementChild.remove();
   };
@@ -115,6 +129,7 @@ export async function render(main, params, context) {
   function stopTail() {
     tail?.abort();
     tail = null;
+    tails(false);
     paused = false;
     waiting = [];
     tailButton.setAttribute("aria-pressed", "false");
@@ -128,6 +143,11 @@ export async function render(main, params, context) {
     skipped = 0;
     next = null;
     tail = new AbortController();
+    // An answer to a search that comes now would mix with the tail.
+    ask();
+    lost = 0;
+    tails(true);
+    address();
     context.signal.addEventListener("abort", () => tail?.abort(), { once: true });
     tailButton.setAttribute("aria-pressed", "true");
     tailButton.textContent = "Stop the tail";
@@ -143,14 +163,18 @@ export async function render(main, params, context) {
     listen("logs/stream", streamed(), { lines: take }, tail.signal, (on) => {
       connection.dataset.live = on ? "yes" : "no";
       connection.textContent = on ? "live" : "connecting";
+      // What came while the tab was hidden or the connection gone is not here.
+      if (on && lost) list.prepend(h("li", { class: "gap soft small" }, "not followed for ", span((Date.now() - lost) / 1_000)));
+      lost = on ? 0 : lost || Date.now();
     });
   }
 
   // A look is bounded: where it found nothing yet, the next one goes on, and a person decides after some of them.
   async function look(more) {
-    let answer = await get("logs", { ...asked(), limit: PAGE, after: more ? next : "" }, context.signal);
+    const signal = ask();
+    let answer = await get("logs", { ...asked(), limit: PAGE, after: more ? next : "" }, signal);
     for (let looks = 1; answer.logs.length === 0 && answer.next && looks < LOOKS; looks += 1) {
-      answer = await get("logs", { ...asked(), limit: PAGE, after: answer.next }, context.signal);
+      answer = await get("logs", { ...asked(), limit: PAGE, after: answer.next }, signal);
     }
     return answer;
   }
@@ -178,9 +202,10 @@ export async function render(main, params, context) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     if (tail) return startTail();
+    address();
     return search(false);
   });
-  tailButton.addEventListener("click", () => (tail ? (stopTail(), search(false)) : startTail()));
+  tailButton.addEventListener("click", () => (tail ? (stopTail(), address(), search(false)) : startTail()));
   pauseButton.addEventListener("click", () => {
     paused = !paused;
     pauseButton.setAttribute("aria-pressed", String(paused));
@@ -198,6 +223,7 @@ export async function render(main, params, context) {
     list,
     older,
   );
+  void services(context.signal).then(offer, () => {});
   if (params.tail) startTail();
   else await search(false);
 }

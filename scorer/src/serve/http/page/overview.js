@@ -11,17 +11,16 @@ const SPANS = [[10, "10 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 
 
 const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
 
-// A scorer that has just started knows what was found before, not of how many lines.
-const linesOf = (one) => (one.lines === 0 && one.anomalies > 0 ? null : one.lines);
 const findings = (many) => `${count(many)} ${many === 1 ? "finding" : "findings"}`;
-const ofLines = (one) => `${count(linesOf(one))} ${one.lines === 1 ? "line" : "lines"}`;
+// What was found before the scorer started is known, of how many lines is not.
+const ofLines = (one) => `${count(one.lines)} ${one.lines === 1 ? "line" : "lines"}`;
 
 // One lane: how many lines there were as bars, and a shape where something was odd.
 function lane(row, bins, step) {
   const most = Math.max(1, ...row.cells.map((cell) => cell.lines));
   const width = 1000 / Math.max(1, row.cells.length);
   const volume = row.cells.map((cell, at) => {
-    const tall = cell.lines === 0 ? 0 : 2 + (14 * cell.lines) / most;
+    const tall = !cell.lines ? 0 : 2 + (14 * cell.lines) / most;
     return tall && `M${(at * width).toFixed(1)} 30v${-tall.toFixed(1)}h${(width * 0.86).toFixed(1)}v${tall.toFixed(1)}z`;
   });
   const text = (cell, at) => `${bins[at] ? clockOf(bins[at].time, step) : ""}: ${findings(cell.anomalies)}, ${ofLines(cell)}`;
@@ -55,7 +54,7 @@ function lanes(box, data) {
         h("span", { class: "cut" }, plain(orNone(row.service === "__other__" ? "all others" : row.service))),
       ),
       h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time, data.step_seconds)),
-      h("span", { class: "lane-count" }, h("span", {}, h("b", {}, compact(row.anomalies)), row.anomalies === 1 ? " finding" : " findings"), h("span", { class: "soft" }, `${compact(linesOf(row))} lines`)),
+      h("span", { class: "lane-count" }, h("span", {}, h("b", {}, compact(row.anomalies)), row.anomalies === 1 ? " finding" : " findings"), h("span", { class: "soft" }, `${compact(row.lines)} lines`)),
     ),
   );
   const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => {
@@ -66,7 +65,7 @@ function lanes(box, data) {
 }
 
 const laneRows = (data) =>
-  data.services.map((row) => [plain(orNone(row.service)), count(linesOf(row)), count(row.anomalies), row.worst || "–", busiest(row, data)]);
+  data.services.map((row) => [plain(orNone(row.service)), count(row.lines), count(row.anomalies), row.worst || "–", busiest(row, data)]);
 
 function busiest(row, { over_time: bins, step_seconds: step }) {
   const odd = row.cells.map((cell, at) => [cell.anomalies, at]).filter(([many]) => many > 0);

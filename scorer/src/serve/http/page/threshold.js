@@ -1,6 +1,6 @@
 // Threshold: how scores are spread, what a threshold would cost in alerts, and the setting that makes it so.
 
-import { get } from "./api.js";
+import { get, latest } from "./api.js";
 import { figure, histogram, table } from "./charts.js";
 import { clipped, copy, h, plain, rested } from "./dom.js";
 import { compact, count, moment, orNone, percent, rate, score } from "./format.js";
@@ -36,15 +36,22 @@ export const spread = (title, at, note, signal) =>
     className: "wide",
   });
 
-// Over how long the odd lines came that the store holds; alerts a day are scaled from less than one.
-function held(days) {
-  if (!days) return "The store holds no odd line yet: alerts a day are the odd lines.";
-  const folded = "Odd lines of a service that follow each other are one alert.";
-  if (days >= 1) return `Over the ${rate(days)} days that the store holds. ${folded}`;
-  const minutes = days * 1_440;
-  const span = minutes < 120 ? `${Math.max(1, Math.round(minutes))} min` : `${Math.round(minutes / 60)} hours`;
-  return `Over the ${span} that the store holds, scaled to a day. ${folded}`;
+// What alerts a day rest on.
+function basis(answer) {
+  const folded = "odd lines of a service that follow each other are one alert";
+  const share = answer.share_from === "recent" ? "The share is that of the lines of late. " : answer.share_from === "training" ? "The share is that of the training lines. " : "";
+  if (answer.alerts_per_day === null || answer.alerts_per_day === undefined) return `${share}Alerts a day: too early to say.`;
+  if (answer.alerts_from === "lines") return `${share}Too early to count alerts: at most each odd line is one.`;
+  return `${share}Alerts are counted in ${stored(answer.stored_days)} that the store holds: ${folded}.`;
 }
+
+function stored(days) {
+  if (days >= 1) return `the ${rate(days)} days`;
+  const minutes = (days || 0) * 1_440;
+  return minutes < 120 ? `the ${Math.max(1, Math.round(minutes))} min` : `the ${Math.round(minutes / 60)} hours`;
+}
+
+const alertsADay = (answer) => (answer.alerts_from === "lines" && answer.alerts_per_day > 0 ? `≤ ${rate(answer.alerts_per_day)}` : rate(answer.alerts_per_day));
 
 export async function render(main, params, context) {
   const wrong = h("div");
@@ -54,7 +61,7 @@ export async function render(main, params, context) {
   let data = null;
   let chosen = 0;
   const slider = h("input", { id: "threshold", type: "range", min: 0, max: 1, step: 0.001 });
-  const number = h("input", { id: "threshold-number", type: "number", min: 0, max: 1, step: 0.001, "aria-label": "Score of the threshold" });
+  const number = h("input", { id: "threshold-number", type: "number", min: 0, max: 1, step: "any", "aria-label": "Score of the threshold" });
   const tiles = h("dl", { class: "tiles", "aria-live": "polite" });
   const setting = h("code", { id: "setting" });
   const fires = h("div");
@@ -66,19 +73,19 @@ export async function render(main, params, context) {
       tile("Threshold", score(answer.score)),
       tile("Share of lines above", percent(answer.share)),
       tile("Odd lines a day", compact(answer.lines_per_day)),
-      tile("Alerts a day", h("span", { id: "alerts-per-day" }, rate(answer.alerts_per_day))),
+      tile("Alerts a day", h("span", { id: "alerts-per-day" }, alertsADay(answer))),
     );
     setting.textContent = answer.setting;
   };
 
+  const ask = latest(context.signal);
   const preview = async () => {
     try {
-      const answer = await get("threshold/preview", { score: chosen }, context.signal);
-      if (Number(answer.score).toFixed(6) !== Number(chosen).toFixed(6)) return;
+      const answer = await get("threshold/preview", { score: chosen }, ask());
       take(answer);
       const rows = (answer.would_have_fired || []).map((one) => [moment(one.time), plain(orNone(one.service)), score(one.score), h("span", { class: "message" }, clipped(one.message, 300))]);
       fires.replaceChildren(
-        h("p", { class: "soft small" }, held(answer.stored_days)),
+        h("p", { class: "soft small" }, basis(answer)),
         rows.length ? table("What would have fired", ["Time", "Service", "Score", "Message"], rows) : h("p", { class: "empty" }, "No kept line is above this score."),
       );
     } catch (error) {
@@ -95,7 +102,10 @@ export async function render(main, params, context) {
     later();
   }
   slider.addEventListener("input", () => choose(slider.value));
-  number.addEventListener("input", () => choose(number.value));
+  // A field that is empty or half written says nothing: the threshold stays as it is.
+  const written = () => number.value.trim() !== "" && number.validity.valid;
+  number.addEventListener("input", () => written() && choose(number.value));
+  number.addEventListener("blur", () => (number.value = Number(chosen).toFixed(3)));
 
   body.append(
     chart.card,

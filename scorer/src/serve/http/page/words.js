@@ -6,10 +6,16 @@ import { count } from "./format.js";
 const LETTER = /[\p{L}\p{N}]/u;
 const SHOWN = 2_000;
 
-// Where a word begins in a text, from a place on; -1 where it does not.
+// Of the largest reason, what a word must weigh to be marked: a word that is a little rare is in every line.
+const HEAVY = 1 / 3;
+
+const joined = (text, at) => at > 0 && LETTER.test(text[at - 1]) && LETTER.test(text[at] ?? " ");
+
+// Where a word begins in a text, from a place on; -1 where it does not. A single letter has to stand alone.
 function wordAt(text, word, from) {
+  const begins = (at) => !joined(text, at) && (word.length > 1 || !joined(text, at + word.length));
   let found = text.indexOf(word, from);
-  while (found > 0 && LETTER.test(text[found - 1]) && LETTER.test(word[0])) found = text.indexOf(word, found + 1);
+  while (found >= 0 && !begins(found)) found = text.indexOf(word, found + 1);
   return found;
 }
 
@@ -21,7 +27,8 @@ const MARKED = new Set(["rare_word"]);
 // A text with its odd words in <mark>, each with how often training saw it.
 export function marked(text, reasons) {
   const shown = String(text ?? "").slice(0, SHOWN);
-  const odd = (reasons || []).filter((one) => MARKED.has(one.kind) && one.word.length > 1).slice(0, 8);
+  const most = Math.max(0, ...(reasons || []).map((one) => one.contribution));
+  const odd = (reasons || []).filter((one) => MARKED.has(one.kind) && one.word && one.contribution >= HEAVY * most).slice(0, 8);
   const words = odd.map((one) => [one.word.toLowerCase(), one.seen]);
   // A letter whose small form is longer would shift every place after it.
   const small = shown.toLowerCase();
