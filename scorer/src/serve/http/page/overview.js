@@ -9,6 +9,9 @@ import { SEVERITIES, badge, icon, legend, mark, status } from "./severity.js";
 const POLL_MS = 5_000;
 const SPANS = [[10, "10 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
 
+// What the server calls the services beyond those that it tells apart.
+const OTHERS = "__other__";
+
 const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
 
 const findings = (many) => `${count(many)} ${many === 1 ? "finding" : "findings"}`;
@@ -49,9 +52,9 @@ function lanes(box, data) {
       { class: "lane" },
       h(
         "a",
-        { class: "lane-name", href: linkTo("alerts", { service: row.service }), title: `Alerts of ${row.service}` },
+        { class: "lane-name", href: row.service === OTHERS ? "#/alerts" : linkTo("alerts", { service: row.service }), title: row.service === OTHERS ? "All alerts" : `Alerts of ${row.service}` },
         h("span", { class: "lane-worst" }, row.worst ? [icon(row.worst), h("span", { class: "offscreen" }, `${row.worst} `)] : null),
-        h("span", { class: "cut" }, plain(orNone(row.service === "__other__" ? "all others" : row.service))),
+        h("span", { class: "cut" }, plain(orNone(row.service === OTHERS ? "all others" : row.service))),
       ),
       h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time, data.step_seconds)),
       h("span", { class: "lane-count" }, h("span", {}, h("b", {}, compact(row.anomalies)), row.anomalies === 1 ? " finding" : " findings"), h("span", { class: "soft" }, `${compact(row.lines)} lines`)),

@@ -63,12 +63,14 @@ export async function render(main, params, context) {
   const slider = h("input", { id: "threshold", type: "range", min: 0, max: 1, step: 0.001 });
   const number = h("input", { id: "threshold-number", type: "number", min: 0, max: 1, step: "any", "aria-label": "Score of the threshold" });
   const tiles = h("dl", { class: "tiles", "aria-live": "polite" });
+  const rests = h("p", { class: "soft small" });
   const setting = h("code", { id: "setting" });
   const fires = h("div");
   const inUse = h("p", { class: "soft" });
   const chart = spread("Scores", () => chosen, "share of lines, logarithmic", context.signal);
 
   const take = (answer) => {
+    rests.textContent = basis(answer);
     tiles.replaceChildren(
       tile("Threshold", score(answer.score)),
       tile("Share of lines above", percent(answer.share)),
@@ -85,7 +87,6 @@ export async function render(main, params, context) {
       take(answer);
       const rows = (answer.would_have_fired || []).map((one) => [moment(one.time), plain(orNone(one.service)), score(one.score), h("span", { class: "message" }, clipped(one.message, 300))]);
       fires.replaceChildren(
-        h("p", { class: "soft small" }, basis(answer)),
         rows.length ? table("What would have fired", ["Time", "Service", "Score", "Message"], rows) : h("p", { class: "empty" }, "No kept line is above this score."),
       );
     } catch (error) {
@@ -115,6 +116,7 @@ export async function render(main, params, context) {
       h("div", { class: "card-head" }, h("h2", {}, h("label", { for: "threshold" }, "Try another threshold")), number, h("button", { type: "button", class: "small", on: { click: () => choose(data.score) } }, "The one in use")),
       h("div", { class: "slider" }, slider),
       tiles,
+      rests,
       h("p", { class: "setting" }, setting, h("button", { type: "button", id: "copy-setting", on: { click: () => copy(setting.textContent) } }, "Copy the setting"), h("span", { class: "soft small" }, "for the environment of scorer run")),
       inUse,
     ),
