@@ -22,7 +22,7 @@ use notify::AlertRecord;
 pub use lanes::{Lane, Lanes, MOST_MINUTES, Total};
 pub use patterns::Patterns;
 pub use prefill::prefill;
-pub use scores::{CELLS, Spread};
+pub use scores::{CELLS, Spread, cell_of};
 pub use shelf::{Shelf, last_seen};
 pub use tail::{Shown, TailFilter, holds};
 pub use tally::Tally;

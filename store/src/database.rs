@@ -97,10 +97,7 @@ VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (sink, alert_id, revision) DO NOTHING";
 const DEAD_LETTERS: &str = "\
 SELECT seq, sink, alert_id, revision, reason, stored_at, record
-FROM dead_letters
-WHERE sink = $1 AND seq > $2
-ORDER BY seq
-LIMIT $3";
+FROM dead_letters WHERE sink = $1 AND seq > $2 ORDER BY seq LIMIT $3";
 const FORGET_DEAD_LETTER: &str = "DELETE FROM dead_letters WHERE seq = $1";
 
 const CONTROLS: &str = "SELECT id, record FROM controls ORDER BY id";
@@ -435,6 +432,10 @@ impl<B: Backend> Store for Database<B> {
 
     fn oddness(&mut self, detector: &str, from: EventTime, most: usize) -> Result<Vec<Oddness>> {
         self.find_oddness(detector, from, most)
+    }
+
+    fn oldest(&mut self, from: EventTime) -> Result<Option<EventTime>> {
+        self.find_oldest(from)
     }
 
     fn sink_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>> {

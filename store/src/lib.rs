@@ -222,6 +222,12 @@ pub trait Store: Send {
     /// The store cannot be read.
     fn oddness(&mut self, detector: &str, from: EventTime, most: usize) -> Result<Vec<Oddness>>;
 
+    /// Event time of the oldest line or anomaly that is kept, of those not before a time.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    fn oldest(&mut self, from: EventTime) -> Result<Option<EventTime>>;
+
     /// What became of an alert's deliveries, oldest first; of more than `most`, the newest.
     ///
     /// # Errors

@@ -157,6 +157,10 @@ const RESULTS: &str = "\
 SELECT sink, alert_id, revision, outcome, http_status, detail, stored_at FROM sink_results WHERE alert_id = $1 \
 ORDER BY seq DESC LIMIT $2";
 
+const OLDEST: [&str; 2] = [
+    "SELECT log_timestamp FROM logs WHERE log_timestamp >= $1 ORDER BY log_timestamp, seq LIMIT 1",
+    "SELECT detected_at FROM anomalies WHERE detected_at >= $1 ORDER BY detected_at, seq LIMIT 1",
+];
 const ODDNESS: &str = "\
 SELECT detected_at, affected_service, score FROM anomalies \
 WHERE detected_at >= $1 AND anomaly_type = $2 ORDER BY detected_at DESC, seq DESC LIMIT $3";
@@ -328,6 +332,15 @@ impl<B: Backend> Database<B> {
         self.query(ODDNESS, &[Value::Time(from), Value::from(detector), Value::Int(most)], |row| {
             Ok(Oddness { time: row.time(0)?, service: row.text(1)?, score: row.real(2)? })
         })
+    }
+
+    pub(crate) fn find_oldest(&mut self, from: EventTime) -> Result<Option<EventTime>> {
+        let mut oldest = None;
+        for sql in OLDEST {
+            let found = self.query(sql, &[Value::Time(from)], |row| row.time(0))?.pop();
+            oldest = oldest.into_iter().chain(found).min();
+        }
+        Ok(oldest)
     }
 
     pub(crate) fn find_results(&mut self, alert_id: &str, most: usize) -> Result<Vec<SinkResult>> {

@@ -147,6 +147,9 @@ fn anomalies_are_those_of_a_service_a_severity_a_detector_and_a_score(
     let odd = store.oddness("odd_line", at(1), 2).unwrap();
     let odd: Vec<_> = odd.iter().map(|one| (one.time, one.service.as_str(), one.score)).collect();
     assert_eq!(odd, [(at(6), "orders", 0.9), (at(4), "billing", 0.9)]);
+    assert_eq!(store.oldest(at(0)).unwrap(), Some(at(0)));
+    assert_eq!(store.oldest(at(3)).unwrap(), Some(at(3)));
+    assert_eq!(store.oldest(at(100_000)).unwrap(), None);
 }
 
 #[rstest]

@@ -59,6 +59,7 @@ fn train(seed: u64) -> Model {
     second.finish(Provenance {
         inputs: vec!["test.csv".to_owned()],
         rows: 400,
+        last_time: 3_600_000_000,
         contamination: "0.05".to_owned(),
         seed,
         ..Provenance::default()

@@ -1,5 +1,5 @@
-//! What another threshold would come to: shares of the training lines, lines and alerts a day, and which of the kept
-//! lines would have fired. Changes none: the answer holds the setting that would.
+//! What another threshold would come to: shares of the lines, lines and alerts a day, and which of the kept lines would
+//! have fired. Changes none: the answer holds the setting that would.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use super::super::answer::{Asked, Refusal};
 use super::question;
 use super::spread::Histogram;
 use crate::anomaly::ODD_LINE;
+use crate::board::{Spread, cell_of};
 use crate::live::Loaded;
 use crate::sink::cut;
 
@@ -24,6 +25,10 @@ const STEPS: u32 = 100;
 /// The stored time that is looked at.
 const WEEK: i64 = 7 * 86_400 * 1_000_000;
 const DAY_SECONDS: f64 = 86_400.0;
+/// From so many days of stored time on, alerts a day are counted in it: what a few minutes held says nothing of a day.
+const LEAST_DAYS: f64 = 1.0 / 24.0;
+/// From so many lines of late on, shares are theirs and not those of training.
+const LEAST_LINES: u64 = 1_000;
 /// Odd lines that are looked at, the newest.
 const MOST_ODD: usize = 20_000;
 /// Lines that are shown.
@@ -39,11 +44,11 @@ const SETTING: &str = "ANOMALY_SCORE_THRESHOLD";
 #[derive(Clone, Copy, Debug, Serialize)]
 struct Cost {
     score: f64,
-    /// Of the training lines.
+    /// Of the lines of late or of training, as `share_from` says.
     share: f64,
-    /// Odd lines a day; none where nothing says how many lines a day come.
+    /// Odd lines a day, at least as many as are stored; none where nothing says how many lines a day come.
     lines_per_day: Option<f64>,
-    /// Alerts that rest on odd lines, a day.
+    /// Alerts that rest on odd lines, a day; never more than odd lines.
     alerts_per_day: Option<f64>,
 }
 
@@ -57,6 +62,8 @@ struct Answer {
     lines_per_day: Option<f64>,
     /// At the rate of late, which the curve is made of where it is known.
     recent_lines_per_day: Option<f64>,
+    share_from: &'static str,
+    alerts_from: Option<&'static str>,
     stored_days: f64,
     histogram: Histogram,
     curve: Vec<Cost>,
@@ -67,6 +74,8 @@ struct Answer {
 struct Preview {
     #[serde(flatten)]
     cost: Cost,
+    share_from: &'static str,
+    alerts_from: Option<&'static str>,
     stored_days: f64,
     would_have_fired: Vec<Fired>,
     setting: String,
@@ -83,20 +92,32 @@ struct Fired {
 /// The odd lines that are kept of the last week.
 struct Kept {
     odd: Vec<Oddness>,
-    /// How long they span, until now.
+    /// How long they were looked for, until now.
     days: f64,
     /// An alert of a service ends when none came for so long, in microseconds.
     resolve_after: i64,
 }
 
 impl Kept {
-    fn new(odd: Vec<Oddness>, now: EventTime, resolve_after_s: f64) -> Self {
+    /// `since` is when what is kept began; where more odd lines are kept than are looked at, the oldest of them.
+    fn new(odd: Vec<Oddness>, since: EventTime, now: EventTime, resolve_after_s: f64) -> Self {
         let oldest = odd.iter().map(|one| one.time.as_micros()).min();
-        let span = oldest.map_or(0, |oldest| (now.as_micros() - oldest).max(0));
+        let oldest = oldest.filter(|_| odd.len() >= MOST_ODD);
+        let span = (now.as_micros() - oldest.unwrap_or(since.as_micros())).clamp(0, WEEK);
         Self { odd, days: span as f64 / 1e6 / DAY_SECONDS, resolve_after: (resolve_after_s * 1e6) as i64 }
     }
 
-    /// Alerts a day that lines above a score would have come to.
+    const fn is_enough(&self) -> bool {
+        self.days >= LEAST_DAYS
+    }
+
+    /// Lines above a score a day; none where too short a time is kept.
+    fn lines_per_day(&self, score: f64) -> Option<f64> {
+        let lines = self.odd.iter().filter(|one| one.score > score).count();
+        self.is_enough().then(|| lines as f64 / self.days)
+    }
+
+    /// Alerts a day that lines above a score would have come to; none where too short a time is kept.
     fn alerts_per_day(&self, score: f64) -> Option<f64> {
         let mut last: HashMap<&str, i64> = HashMap::new();
         let mut alerts = 0_u64;
@@ -106,7 +127,7 @@ impl Kept {
             let later = last.insert(&one.service, time);
             alerts += u64::from(later.is_none_or(|later| later - time > self.resolve_after));
         }
-        (self.days > 0.0).then(|| alerts as f64 / self.days)
+        self.is_enough().then(|| alerts as f64 / self.days)
     }
 }
 
@@ -116,29 +137,51 @@ struct Ground<'a> {
     kept: Kept,
     /// Lines a day.
     rate: Option<f64>,
+    /// Scores of late.
+    recent: &'a Spread,
 }
 
 impl Ground<'_> {
-    /// Below the threshold in use the store has not all odd lines: what it tells of that one grows with the lines.
+    /// Share of the lines of late above a score, those of one cell evenly spread in it; of training while too few came.
+    fn share(&self, score: f64) -> f64 {
+        let lines = self.recent.lines();
+        if lines < LEAST_LINES {
+            return self.loaded.model.share_above(score);
+        }
+        let cell = cell_of(score);
+        let above: u64 = self.recent.cells[cell + 1..].iter().sum();
+        let within = (cell + 1) as f64 - score * self.recent.cells.len() as f64;
+        (above as f64 + self.recent.cells[cell] as f64 * within.clamp(0.0, 1.0)) / lines as f64
+    }
+
+    fn share_from(&self) -> &'static str {
+        if self.recent.lines() < LEAST_LINES { "training" } else { "recent" }
+    }
+
+    /// Below the threshold in use the store has not all odd lines: what it tells of that one grows with the lines. Where
+    /// it tells nothing, each line is an alert, which is the most that there can be.
     fn cost(&self, score: f64) -> Cost {
-        let share = self.loaded.model.share_above(score);
-        let lines = |share: f64| self.rate.map(|rate| share * rate);
+        let share = self.share(score);
         let in_use = self.loaded.threshold.score;
+        let stored = self.kept.lines_per_day(score).filter(|_| score >= in_use || self.rate.is_some());
+        let expected = self.rate.map(|rate| share * rate);
+        let lines_per_day = expected.into_iter().chain(stored).reduce(f64::max);
         let alerts_per_day = if score >= in_use {
             self.kept.alerts_per_day(score)
         } else {
-            let grown = share / self.loaded.threshold.share;
+            let grown = share / self.share(in_use);
             let alerts = self.kept.alerts_per_day(in_use).filter(|_| grown.is_finite());
             alerts.map(|alerts| alerts * grown.max(1.0))
         };
-        let lines_per_day = lines(share);
         let alerts_per_day = match (alerts_per_day, lines_per_day) {
-            // As many alerts as lines at most, and as many where nothing is kept.
-            (Some(alerts), Some(lines)) if score < in_use => Some(alerts.min(lines)),
-            (Some(alerts), _) => Some(alerts),
-            (None, lines) => lines,
+            (Some(alerts), Some(lines)) => Some(alerts.min(lines)),
+            (alerts, lines) => alerts.or(lines),
         };
         Cost { score, share, lines_per_day, alerts_per_day }
+    }
+
+    fn alerts_from(&self) -> Option<&'static str> {
+        if self.kept.is_enough() { Some("stored") } else { self.rate.map(|_| "lines") }
     }
 }
 
@@ -154,17 +197,21 @@ fn resolve_after_s(shared: &Shared) -> f64 {
 async fn kept(shared: &Shared) -> Result<Kept, Refusal> {
     let now = now();
     let from = EventTime::from_micros(now.as_micros() - WEEK);
-    let odd = match &shared.stored {
-        Some(stored) => stored.ask(move |store| store.oddness(ODD_LINE, from, MOST_ODD)).await?,
-        None => Vec::new(),
+    let Some(stored) = &shared.stored else { return Ok(Kept::new(Vec::new(), now, now, 0.0)) };
+    let question = move |store: &mut dyn store::Store| {
+        Ok((store.oddness(ODD_LINE, from, MOST_ODD)?, store.oldest(from)?))
     };
-    Ok(Kept::new(odd, now, resolve_after_s(shared)))
+    let (odd, oldest) = stored.ask(question).await?;
+    // Since its start this process stores what it finds, be it nothing.
+    let uptime = i64::try_from(shared.started.elapsed().as_micros()).unwrap_or(WEEK);
+    let started = EventTime::from_micros(now.as_micros() - uptime);
+    let since = oldest.map_or(started, |oldest| oldest.min(started));
+    Ok(Kept::new(odd, since, now, resolve_after_s(shared)))
 }
 
 /// Lines a day at the rate of late, once it is one.
-fn recent_rate(shared: &Shared) -> Option<f64> {
-    let (spread, time) = shared.app.board.scores();
-    let is_known = time >= LEAST_TIME && spread.lines() > 0;
+fn rate_of((spread, time): &(Spread, Duration)) -> Option<f64> {
+    let is_known = *time >= LEAST_TIME && spread.lines() > 0;
     is_known.then(|| spread.lines() as f64 * DAY_SECONDS / time.as_secs_f64())
 }
 
@@ -176,10 +223,10 @@ fn loaded(shared: &Shared) -> Result<std::sync::Arc<Loaded>, Refusal> {
 pub async fn threshold(State(shared): State<Shared>) -> Result<Json<impl Serialize>, Refusal> {
     let loaded = loaded(&shared)?;
     let kept = kept(&shared).await?;
-    let recent = recent_rate(&shared);
-    let training = loaded.model.lines_per_day();
+    let late = shared.app.board.scores();
+    let (recent, training) = (rate_of(&late), loaded.model.lines_per_day());
     let stored_days = kept.days;
-    let ground = Ground { loaded: &loaded, kept, rate: recent.or(training) };
+    let ground = Ground { loaded: &loaded, kept, rate: recent.or(training), recent: &late.0 };
     let curve = (0..=STEPS).map(|step| ground.cost(f64::from(step) / f64::from(STEPS))).collect();
     Ok(Json(Answer {
         score: loaded.threshold.score,
@@ -188,8 +235,10 @@ pub async fn threshold(State(shared): State<Shared>) -> Result<Json<impl Seriali
         budget_per_day: shared.app.settings.model.alert_budget_per_day,
         lines_per_day: training,
         recent_lines_per_day: recent,
+        share_from: ground.share_from(),
+        alerts_from: ground.alerts_from(),
         stored_days,
-        histogram: Histogram::new(&loaded.model, &shared.app.board.scores().0),
+        histogram: Histogram::new(&loaded.model, &late.0),
         curve,
         setting: SETTING,
     }))
@@ -213,8 +262,10 @@ pub async fn preview(
     let loaded = loaded(&shared)?;
     let kept = kept(&shared).await?;
     let (stored_days, since) = (kept.days, EventTime::from_micros(now().as_micros() - WEEK));
-    let rate = recent_rate(&shared).or_else(|| loaded.model.lines_per_day());
-    let cost = Ground { loaded: &loaded, kept, rate }.cost(score);
+    let late = shared.app.board.scores();
+    let rate = rate_of(&late).or_else(|| loaded.model.lines_per_day());
+    let ground = Ground { loaded: &loaded, kept, rate, recent: &late.0 };
+    let (cost, share_from, alerts_from) = (ground.cost(score), ground.share_from(), ground.alerts_from());
     let above = score.next_up();
     let has_all = score >= loaded.threshold.score;
     let would_have_fired = match &shared.stored {
@@ -225,7 +276,8 @@ pub async fn preview(
         }
         None => Vec::new(),
     };
-    Ok(Json(Preview { cost, stored_days, would_have_fired, setting: format!("{SETTING}={score}") }))
+    let setting = format!("{SETTING}={score}");
+    Ok(Json(Preview { cost, share_from, alerts_from, stored_days, would_have_fired, setting }))
 }
 
 /// Odd lines, as they were found.
@@ -280,13 +332,27 @@ mod tests {
             odd(900, "a", 0.9),
             odd(2 * day, "b", 0.8),
         ];
-        let kept = Kept::new(all, now, 60.0);
+        let ago = |days: i64| EventTime::from_micros(now.as_micros() - days * day * 1_000_000);
+        let kept = Kept::new(all, ago(2), now, 60.0);
         assert!((kept.days - 2.0).abs() < 1e-9);
         // Of a: 0 to 100 s ago, and 900; of b: 60 s and two days ago.
         assert_eq!(kept.alerts_per_day(0.5), Some(2.0));
         // Without the one between, those at 0 and 100 s are two.
         assert_eq!(kept.alerts_per_day(0.75), Some(2.5));
         assert_eq!(kept.alerts_per_day(0.95), Some(0.0));
-        assert_eq!(Kept::new(Vec::new(), now, 60.0).alerts_per_day(0.5), None);
+        assert_eq!(kept.lines_per_day(0.5), Some(3.0));
+        let short = Kept::new(
+            vec![odd(0, "a", 0.9)],
+            EventTime::from_micros(now.as_micros() - 600_000_000),
+            now,
+            60.0,
+        );
+        assert_eq!(
+            (short.alerts_per_day(0.5), short.lines_per_day(0.5)),
+            (None, None),
+            "ten minutes are no day"
+        );
+        assert_eq!(Kept::new(vec![odd(0, "a", 0.9)], ago(4), now, 60.0).alerts_per_day(0.5), Some(0.25));
+        assert_eq!(Kept::new(Vec::new(), ago(30), now, 60.0).days, 7.0);
     }
 }

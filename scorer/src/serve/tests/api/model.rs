@@ -129,6 +129,76 @@ async fn what_would_have_fired_is_what_was_found_above_the_score(#[case] score: 
     running.stop().await;
 }
 
+/// An odd line of `seconds` ago.
+fn odd(number: usize, seconds: i64, score: f64) -> AnomalyRow {
+    let now = jiff::Timestamp::now().as_microsecond();
+    AnomalyRow {
+        id: format!("{number:032x}"),
+        time: EventTime::from_micros(now - seconds * 1_000_000),
+        severity: "warning".to_owned(),
+        detector: "odd_line".to_owned(),
+        service: "billing".to_owned(),
+        details: "odd".to_owned(),
+        score,
+        record: "{}".to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn there_are_never_more_alerts_a_day_than_odd_lines() {
+    let (_folder, path, mut store) = store();
+    // Each an alert of its own, 10 minutes apart, over four hours.
+    let rows = (0..24).map(|number| odd(number, number as i64 * 600, 0.61 + number as f64 / 100.0));
+    store.write(&Rows { anomalies: rows.collect(), ..Rows::default() }).unwrap();
+    let running = Running::start(&[("STORE_PATH", &path), ("ANOMALY_SCORE_THRESHOLD", "0.6")]).await;
+    let (_, answer) = ask(&running, "/api/v1/threshold").await;
+    assert_eq!(answer["alerts_from"], "stored");
+    let curve = answer["curve"].as_array().unwrap();
+    for point in curve {
+        let (lines, alerts) = (point["lines_per_day"].as_f64(), point["alerts_per_day"].as_f64());
+        assert!(alerts.unwrap() <= lines.unwrap(), "{point}");
+    }
+    assert!(curve[70]["alerts_per_day"].as_f64().unwrap() > 50.0, "those that are stored: {}", curve[70]);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_few_stored_minutes_are_no_day_and_each_line_is_an_alert() {
+    let (_folder, path, mut store) = store();
+    let rows = (0..10).map(|number| odd(number, 600, 0.7)).collect();
+    store.write(&Rows { anomalies: rows, ..Rows::default() }).unwrap();
+    let running = Running::start(&[("STORE_PATH", &path), ("ANOMALY_SCORE_THRESHOLD", "0.6")]).await;
+    let (_, answer) = ask(&running, "/api/v1/threshold").await;
+    assert_eq!(answer["alerts_from"], "lines");
+    for point in answer["curve"].as_array().unwrap() {
+        assert_eq!(point["alerts_per_day"], point["lines_per_day"], "{point}");
+    }
+    // What is kept of three days ago makes it three days, be it no odd line.
+    let old = AnomalyRow { detector: "quiet".to_owned(), ..odd(99, 3 * 86_400, 0.0) };
+    store.write(&Rows { anomalies: vec![old], ..Rows::default() }).unwrap();
+    let (_, preview) = ask(&running, "/api/v1/threshold/preview?score=0.65").await;
+    assert_eq!(preview["alerts_from"], "stored");
+    let (days, alerts) = (preview["stored_days"].as_f64(), preview["alerts_per_day"].as_f64());
+    assert!((days.unwrap() - 3.0).abs() < 0.01, "{preview}");
+    assert!((alerts.unwrap() - 1.0 / 3.0).abs() < 0.01, "{preview}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn shares_are_those_of_late_once_there_are_enough_lines() {
+    let running = Running::start(&[("ANOMALY_SCORE_THRESHOLD", "0.6")]).await;
+    score(&running, 900, 0);
+    let (_, few) = ask(&running, "/api/v1/threshold/preview?score=0.6").await;
+    assert_eq!(few["share_from"], "training");
+    score(&running, 900, 900);
+    let (_, many) = ask(&running, "/api/v1/threshold/preview?score=0.6").await;
+    assert_eq!(many["share_from"], "recent");
+    assert!((many["share"].as_f64().unwrap() - 0.5).abs() < 0.05, "half of them are odd: {many}");
+    let (_, all) = ask(&running, "/api/v1/threshold/preview?score=0").await;
+    assert_eq!((&all["share"], many["share"] == few["share"]), (&json!(1.0), false));
+    running.stop().await;
+}
+
 #[tokio::test]
 async fn without_a_model_its_pages_say_what_is_waited_for() {
     let running = Running::start_without_model(&[]).await;
