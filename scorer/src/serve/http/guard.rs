@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::answer::Refusal;
-use super::session::{self, Sessions};
+use super::session::{self, Key, Sessions};
 use super::throttle::Throttle;
 use crate::config::Settings;
 use crate::random;
@@ -48,6 +48,8 @@ pub struct Caller {
     pub role: Role,
     /// Where it is.
     pub peer: IpAddr,
+    /// The session by which it was let in: what it gets must end with it.
+    pub session: Option<Key>,
 }
 
 impl Caller {
@@ -64,6 +66,8 @@ pub struct Known {
     pub role: Role,
     /// What it has to send along with a change; `None` where it proved itself by a header that only a program sends.
     pub csrf: Option<String>,
+    /// Its session, where it has one.
+    pub session: Option<Key>,
 }
 
 /// The rules, made from the settings.
@@ -123,17 +127,17 @@ impl Guard {
     pub fn who(&self, peer: SocketAddr, headers: &HeaderMap, now: Instant) -> Result<Known, Refusal> {
         if !self.needs_token() {
             self.here(peer, headers)?;
-            return Ok(Known { role: Role::Operator, csrf: Some(self.local_csrf.clone()) });
+            return Ok(Known { role: Role::Operator, csrf: Some(self.local_csrf.clone()), session: None });
         }
         if let Some(token) = bearer(headers) {
             let role = self.role_of_token(peer.ip(), token, now)?;
-            return Ok(Known { role, csrf: None });
+            return Ok(Known { role, csrf: None, session: None });
         }
         if let Some(id) = session::id_of(headers)
             && let Some(role) = self.sessions.role(id, now)
         {
             self.same_origin(headers)?;
-            return Ok(Known { role, csrf: Some(session::csrf(id)) });
+            return Ok(Known { role, csrf: Some(session::csrf(id)), session: self.sessions.key(id) });
         }
         let how = "send the header `Authorization: Bearer TOKEN` with the scorer's HTTP_TOKEN (operator) or \
                    HTTP_VIEWER_TOKEN (viewer), or begin a session by POST /api/v1/session";
@@ -236,7 +240,7 @@ pub async fn read(
     next: Next,
 ) -> Response {
     match guard.who(peer, request.headers(), Instant::now()) {
-        Ok(known) => pass(known.role, peer, request, next).await,
+        Ok(known) => pass(known, peer, request, next).await,
         Err(refusal) => refusal.into_response(),
     }
 }
@@ -249,23 +253,24 @@ pub async fn change(
     next: Next,
 ) -> Response {
     match may_change(&guard, peer, request.headers()) {
-        Ok(role) => pass(role, peer, request, next).await,
+        Ok(known) => pass(known, peer, request, next).await,
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn may_change(guard: &Guard, peer: SocketAddr, headers: &HeaderMap) -> Result<Role, Refusal> {
+fn may_change(guard: &Guard, peer: SocketAddr, headers: &HeaderMap) -> Result<Known, Refusal> {
     let known = guard.who(peer, headers, Instant::now())?;
     guard.unforged(&known, headers)?;
     if known.role < Role::Operator {
         let why = "a viewer may look and not change; use the scorer's HTTP_TOKEN, which is the operator's";
         return Err(Refusal::new(StatusCode::FORBIDDEN, why));
     }
-    Ok(known.role)
+    Ok(known)
 }
 
-async fn pass(role: Role, peer: SocketAddr, mut request: Request, next: Next) -> Response {
-    request.extensions_mut().insert(Caller { role, peer: peer.ip().to_canonical() });
+async fn pass(known: Known, peer: SocketAddr, mut request: Request, next: Next) -> Response {
+    let Known { role, session, .. } = known;
+    request.extensions_mut().insert(Caller { role, peer: peer.ip().to_canonical(), session });
     next.run(request).await
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use axum::extract::{ConnectInfo, State};
@@ -12,6 +12,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Shared;
 use super::answer::{Refusal, Sent};
@@ -35,13 +36,31 @@ struct Session {
     role: Role,
     began: Instant,
     used: Instant,
+    /// What was begun under the session ends with it, however it ends.
+    over: CancellationToken,
+    _ends: DropGuard,
 }
 
 impl Session {
+    fn new(role: Role, now: Instant) -> Self {
+        let over = CancellationToken::new();
+        Self { role, began: now, used: now, _ends: over.clone().drop_guard(), over }
+    }
+
+    /// How long it lasts, unless it is used meanwhile.
+    fn left(&self, now: Instant) -> Duration {
+        let idle = IDLE.saturating_sub(now.saturating_duration_since(self.used));
+        idle.min(LONGEST.saturating_sub(now.saturating_duration_since(self.began)))
+    }
+
     fn lasts(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.used) < IDLE && now.saturating_duration_since(self.began) < LONGEST
+        !self.left(now).is_zero()
     }
 }
+
+/// A session by the digest of its id, for what goes on after the answer began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key(blake3::Hash);
 
 impl Sessions {
     /// Begins a session; its id.
@@ -55,7 +74,7 @@ impl Sessions {
                 sessions.remove(&idle);
             }
         }
-        sessions.insert(key(&id), Session { role, began: now, used: now });
+        sessions.insert(key(&id), Session::new(role, now));
         id
     }
 
@@ -67,8 +86,36 @@ impl Sessions {
         Some(session.role)
     }
 
+    /// Its key, where the session of this id lasts.
+    pub fn key(&self, id: &str) -> Option<Key> {
+        let key = key(id);
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.contains_key(&key).then_some(Key(key))
+    }
+
+    /// How long a session lasts yet, and what is cancelled when it ends before; `None` where it is over.
+    fn left(&self, Key(key): Key, now: Instant) -> Option<(Duration, CancellationToken)> {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get(&key)?;
+        if session.lasts(now) {
+            return Some((session.left(now), session.over.clone()));
+        }
+        sessions.remove(&key);
+        None
+    }
+
     fn end(&self, id: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&key(id));
+    }
+}
+
+/// Waits until a session is over: ended, displaced by another one, idle for too long or as old as one may be. Without a
+/// session it waits for ever.
+pub async fn over(guard: Arc<Guard>, session: Option<Key>) {
+    let Some(key) = session else { return std::future::pending().await };
+    while let Some((left, over)) = guard.sessions.left(key, Instant::now()) {
+        // Whoever used it meanwhile made it last longer.
+        let _ = tokio::time::timeout(left, over.cancelled()).await;
     }
 }
 
@@ -210,6 +257,31 @@ mod tests {
         assert!(sessions.role(&ids[0], at(MOST + 2)).is_some());
         assert!(sessions.role(&ids[1], at(MOST + 2)).is_none());
         assert_eq!(sessions.0.lock().unwrap().len(), MOST);
+    }
+
+    #[test]
+    fn what_was_begun_under_a_session_ends_with_it() {
+        let (sessions, start) = (Sessions::default(), Instant::now());
+        let second = Duration::from_secs(1);
+        let id = sessions.begin(Role::Viewer, start);
+        let key = sessions.key(&id).unwrap();
+        let (left, over) = sessions.left(key, start + second).unwrap();
+        assert_eq!((left, over.is_cancelled()), (IDLE - second, false));
+        sessions.end(&id);
+        assert!(over.is_cancelled() && sessions.left(key, start).is_none(), "signed out");
+
+        let id = sessions.begin(Role::Viewer, start);
+        let key = sessions.key(&id).unwrap();
+        let (_, over) = sessions.left(key, start).unwrap();
+        (0..MOST).for_each(|_| drop(sessions.begin(Role::Viewer, start + second)));
+        assert!(over.is_cancelled(), "displaced");
+
+        let id = sessions.begin(Role::Viewer, start);
+        let key = sessions.key(&id).unwrap();
+        sessions.role(&id, start + IDLE / 2);
+        assert_eq!(sessions.left(key, start + IDLE).unwrap().0, IDLE / 2, "used meanwhile");
+        let (_, over) = sessions.left(key, start).unwrap();
+        assert!(sessions.left(key, start + 2 * IDLE).is_none() && over.is_cancelled(), "idle");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use rstest::rstest;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::Running;
+use super::http::open;
 
 /// An answer: status, head, and body as JSON where it is one.
 pub(super) struct Answer {
@@ -72,6 +74,27 @@ async fn a_session_is_got_by_the_token_and_ends_when_asked_to() {
     let with = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
     assert_eq!(send(&running, "DELETE /api/v1/session", &with, "").await.status, 200);
     assert_eq!(send(&running, "GET /api/v1/status", &cookie, "").await.status, 401);
+    running.stop().await;
+}
+
+#[rstest]
+#[case("/api/v1/alerts/stream")]
+#[case("/api/v1/anomalies/stream")]
+#[case("/api/v1/logs/stream")]
+#[tokio::test]
+async fn an_event_stream_ends_with_the_session_that_opened_it(#[case] path: &str) {
+    let running = Running::start(&TOKENS).await;
+    let (cookie, csrf) = begin(&running, "looking-horse").await;
+    let mut stream = BufReader::new(open(&running, path, &cookie).await).lines();
+    while !stream.next_line().await.unwrap().unwrap().is_empty() {}
+    let out = format!("{cookie}X-CSRF-Token: {csrf}\r\n");
+    assert_eq!(send(&running, "DELETE /api/v1/session", &out, "").await.status, 200);
+    let mut rest = Vec::new();
+    while let Some(line) = stream.next_line().await.unwrap() {
+        rest.push(line);
+    }
+    assert!(rest.contains(&"event: end".to_owned()), "{rest:?}");
+    assert!(rest.contains(&"data: the session is over".to_owned()), "{rest:?}");
     running.stop().await;
 }
 

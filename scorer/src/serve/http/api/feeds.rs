@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use engine::detect::Severity;
-use futures_util::StreamExt;
+use futures_util::{FutureExt as _, Stream, StreamExt as _};
 use notify::AlertRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +17,8 @@ use tokio_stream::wrappers::errors::BroadcastStreamRecvError;
 
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
+use super::super::guard::Caller;
+use super::super::session;
 use super::question;
 use crate::anomaly::{AnomalyRecord, Feed};
 use crate::summary::{self, Report};
@@ -98,17 +100,42 @@ pub async fn anomalies(
 }
 
 /// Anomalies from now on as server-sent events: `anomaly` with a record; `missed` with a number where the client
-/// was too slow; `end` when the scorer stops.
-pub async fn anomaly_stream(State(shared): State<Shared>) -> Response {
-    stream(&shared, "anomaly", &shared.app.feed, |record| record.id.to_string())
+/// was too slow; `end` when the scorer stops or the caller's session ends.
+pub async fn anomaly_stream(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Response {
+    stream(&shared, &caller, "anomaly", &shared.app.feed, |record| record.id.to_string())
 }
 
 /// Records of alerts from now on, as [`anomaly_stream`], each an `alert`.
-pub async fn alert_stream(State(shared): State<Shared>) -> Response {
-    stream(&shared, "alert", &shared.app.alerts, AlertRecord::delivery_id)
+pub async fn alert_stream(State(shared): State<Shared>, Extension(caller): Extension<Caller>) -> Response {
+    stream(&shared, &caller, "alert", &shared.app.alerts, AlertRecord::delivery_id)
 }
 
-fn stream<T>(shared: &Shared, name: &'static str, feed: &Feed<T>, id: fn(&T) -> String) -> Response
+/// The events until the scorer stops or the caller's session ends, and then `end` with which of the two.
+pub fn ending<E: Send, S: Stream<Item = Result<Event, E>> + Send>(
+    shared: &Shared,
+    caller: &Caller,
+    events: S,
+) -> impl Stream<Item = Result<Event, E>> + Send + use<E, S> {
+    let stop = shared.app.stop.clone().cancelled_owned();
+    let over = session::over(Arc::clone(&shared.guard), caller.session);
+    let end = async {
+        tokio::select! {
+            () = stop => "the scorer stops",
+            () = over => "the session is over",
+        }
+    };
+    let end = end.boxed().shared();
+    let last = end.clone().map(|why| Ok(Event::default().event("end").data(why)));
+    events.take_until(end).chain(futures_util::stream::once(last))
+}
+
+fn stream<T>(
+    shared: &Shared,
+    caller: &Caller,
+    name: &'static str,
+    feed: &Feed<T>,
+    id: fn(&T) -> String,
+) -> Response
 where
     T: Serialize + Send + Sync + 'static,
 {
@@ -116,8 +143,7 @@ where
         let why = "too many event streams are open; close some and come again";
         return Refusal::unavailable(why).into_response();
     };
-    let stop = shared.app.stop.clone().cancelled_owned();
-    let events = BroadcastStream::new(feed.subscribe()).take_until(stop).map(move |item| {
+    let events = BroadcastStream::new(feed.subscribe()).map(move |item| {
         let _held_while_open = &place;
         match item {
             Ok(record) => Event::default().event(name).id(id(&record)).json_data(record.as_ref()),
@@ -126,6 +152,5 @@ where
             }
         }
     });
-    let end = futures_util::stream::iter([Ok(Event::default().event("end").data("the scorer stops"))]);
-    Sse::new(events.chain(end)).keep_alive(KeepAlive::default()).into_response()
+    Sse::new(ending(shared, caller, events)).keep_alive(KeepAlive::default()).into_response()
 }

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use engine::event::Level;
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
 use store::{LogSearch, StoredLog};
 
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
+use super::super::guard::Caller;
+use super::feeds::ending;
 use super::question::{self, cursor};
 use crate::board::{Shown, TailFilter};
 use crate::config::KeptLogs;
@@ -120,8 +121,12 @@ pub struct Wanted {
 }
 
 /// Scored lines from now on as server-sent events: `lines` with the first ones of a fifth of a second and how many came
-/// beside them; `end` when the scorer stops.
-pub async fn stream(State(shared): State<Shared>, Asked(asked): Asked<Wanted>) -> Result<Response, Refusal> {
+/// beside them; `end` when the scorer stops or the caller's session ends.
+pub async fn stream(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Asked(asked): Asked<Wanted>,
+) -> Result<Response, Refusal> {
     let filter = TailFilter {
         service: question::service(asked.service)?,
         level: question::level(asked.level.as_deref())?,
@@ -143,7 +148,5 @@ pub async fn stream(State(shared): State<Shared>, Asked(asked): Asked<Wanted>) -
             }
         }
     });
-    let lines = lines.take_until(shared.app.stop.clone().cancelled_owned());
-    let end = futures_util::stream::iter([Ok(Event::default().event("end").data("the scorer stops"))]);
-    Ok(Sse::new(lines.chain(end)).keep_alive(KeepAlive::default()).into_response())
+    Ok(Sse::new(ending(&shared, &caller, lines)).keep_alive(KeepAlive::default()).into_response())
 }
