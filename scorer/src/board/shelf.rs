@@ -1,22 +1,42 @@
-//! The newest alerts with their last records, for pages without a store and for what the store does not have yet.
-//! Bounded: of too many, those that are resolved go first.
+//! The newest alerts with their last records, for pages without a store and for what the store does not have yet, and
+//! how those that go on have grown since. Bounded: of too many, those that are resolved go first.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use engine::alert::Alert;
+use engine::event::EventTime;
 use hashbrown::HashMap;
 use notify::{AlertRecord, Status};
 
 /// Alerts.
-const MOST_ALERTS: usize = 500;
+pub const MOST_ALERTS: usize = 500;
 /// Records of one alert: the first and the newest.
 const MOST_RECORDS: usize = 8;
+
+/// How far an alert that goes on has come; its next record may be hours away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    count: u64,
+    last_seen: EventTime,
+    /// Count and last anomaly of each part, in the order of the parts.
+    parts: Vec<(u64, EventTime)>,
+}
+
+impl Live {
+    /// An open alert's id, and how far it has come.
+    pub fn of(alert: &Alert) -> (String, Self) {
+        let parts = alert.parts.iter().map(|part| (part.count, part.last_seen)).collect();
+        (alert.id.to_string(), Self { count: alert.count, last_seen: alert.last_seen, parts })
+    }
+}
 
 /// The alerts.
 #[derive(Debug, Default)]
 pub struct Shelf {
     by_id: HashMap<String, Vec<Arc<AlertRecord>>>,
+    live: HashMap<String, Live>,
     /// Ids in the order of their first records.
     order: VecDeque<String>,
 }
@@ -52,14 +72,41 @@ impl Shelf {
         self.by_id.get(id)?.last().map(Arc::as_ref)
     }
 
+    /// How far all alerts have come that go on.
+    pub fn set_live(&mut self, live: impl IntoIterator<Item = (String, Live)>) {
+        self.live = live.into_iter().collect();
+    }
+
+    /// A record of an alert with the counts and times of its last anomalies as they are now; the record itself where the
+    /// alert is over, or nothing came since.
+    pub fn as_it_stands(&self, record: &Arc<AlertRecord>) -> Arc<AlertRecord> {
+        let Some(live) = self.live.get(&record.id) else { return Arc::clone(record) };
+        if record.is_resolved()
+            || (live.count, live.last_seen.as_micros()) <= (record.count, last_seen(record))
+        {
+            return Arc::clone(record);
+        }
+        let mut now = AlertRecord::clone(record);
+        (now.count, now.last_seen) = (live.count, live.last_seen.to_string());
+        for (part, (count, last_seen)) in now.parts.iter_mut().zip(&live.parts) {
+            (part.count, part.last_seen) = (*count, last_seen.to_string());
+        }
+        Arc::new(now)
+    }
+
     /// The records of an alert that are kept, oldest first; none where it is not known.
     pub fn records(&self, id: &str) -> Vec<Arc<AlertRecord>> {
         self.by_id.get(id).cloned().unwrap_or_default()
     }
 
-    /// The newest record of each alert, those whose last anomaly is newest first.
+    /// The newest record of each alert as it stands, those whose last anomaly is newest first.
     pub fn newest(&self) -> Vec<Arc<AlertRecord>> {
-        let mut newest: Vec<_> = self.by_id.values().filter_map(|records| records.last().cloned()).collect();
+        let mut newest: Vec<_> = self
+            .by_id
+            .values()
+            .filter_map(|records| records.last())
+            .map(|it| self.as_it_stands(it))
+            .collect();
         newest.sort_by_cached_key(|record| Reverse((last_seen(record), record.id.clone())));
         newest
     }
@@ -103,6 +150,29 @@ mod tests {
         assert_eq!(kept, [1, 4, 5, 6, 7, 8, 9, 10]);
         assert_eq!(shelf.newest().len(), 1);
         assert!(shelf.records("none").is_empty());
+    }
+
+    #[test]
+    fn an_alert_that_goes_on_is_told_with_what_came_since_its_record() {
+        let mut shelf = Shelf::default();
+        (1..4)
+            .for_each(|number| shelf.put(record(number, 1, if number == 3 { "resolved" } else { "firing" })));
+        let later: EventTime = EventTime::from_micros(last_seen(&record(9, 1, "firing")));
+        let live = |number: usize| {
+            let grown = Live { count: 41, last_seen: later, parts: Vec::new() };
+            (record(number, 1, "firing").id.clone(), grown)
+        };
+        shelf.set_live([live(1), live(3), live(7)]);
+        let told: Vec<(u64, i64)> = shelf.newest().iter().map(|it| (it.count, last_seen(it))).collect();
+        let stated = |number| last_seen(&record(number, 1, "firing"));
+        assert_eq!(told, [(41, later.as_micros()), (1, stated(3)), (1, stated(2))]);
+        assert_eq!(
+            shelf.records(&record(1, 1, "firing").id)[0].count,
+            1,
+            "the record stays as it was written"
+        );
+        shelf.set_live([]);
+        assert_eq!(shelf.newest()[0].count, 1);
     }
 
     #[test]

@@ -13,6 +13,7 @@ use hashbrown::HashMap;
 
 use super::patterns::Counting;
 use super::scores::{Spread, cell_of};
+use super::shelf::{Live, MOST_ALERTS};
 use super::tail::Tail;
 use super::{Board, MOST_WARMING, Total, lock, now};
 use crate::live::Loaded;
@@ -44,6 +45,8 @@ pub struct Tally {
     until_sample: u32,
     /// What detectors wait for, while it is gathered.
     warming: Option<Vec<Warming>>,
+    /// How far open alerts have come, while it is gathered.
+    live: Option<Vec<(String, Live)>>,
 }
 
 /// What is to be looked up of a line, which few lines ask for.
@@ -76,6 +79,7 @@ impl Tally {
             hasher: Foldhash::default(),
             until_sample: 0,
             warming: None,
+            live: None,
         };
         tally.forget();
         tally
@@ -157,8 +161,11 @@ impl Tally {
         }
     }
 
-    /// What the detectors of a stream still wait for; looked up every few seconds, of all streams.
+    /// At a tick, for each stream: how far its open alerts have come, and every few seconds what its detectors still wait
+    /// for.
     pub fn watched(&mut self, watch: &Watch) {
+        let live = self.live.get_or_insert_default();
+        live.extend(watch.alerts().open().take(MOST_ALERTS.saturating_sub(live.len())).map(Live::of));
         if self.warming.is_none() && !self.board.wants_warming() {
             return;
         }
@@ -171,6 +178,9 @@ impl Tally {
         self.tail.flush();
         if let Some(warming) = self.warming.take() {
             self.board.set_warming(warming);
+        }
+        if let Some(live) = self.live.take() {
+            self.board.alerts().set_live(live);
         }
         if self.touched.is_empty() {
             return;

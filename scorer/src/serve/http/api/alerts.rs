@@ -74,7 +74,7 @@ impl Filter {
     }
 }
 
-/// Alerts, those with the newest anomaly first, each as its newest record: out of the store, and out of memory what is
+/// Alerts, those with the newest anomaly first, each as its newest record with what came since: out of the store, and out of memory what is
 /// not there yet or where there is none.
 pub async fn list(
     State(shared): State<Shared>,
@@ -123,7 +123,9 @@ fn merged(
     let end = found.next.as_ref().map(|next| (next.time.as_micros(), next.id.clone()));
     for record in &newest {
         let stands = stored.iter().find(|stored| stored.id == record.id);
-        if stands.is_some_and(|stored| stored.revision >= record.revision) {
+        // Of one revision, the one in memory may have grown since it was written.
+        let age = |record: &AlertRecord| (record.revision, last_seen(record), record.count);
+        if stands.is_some_and(|stored| age(stored) >= age(record)) {
             continue;
         }
         newer.insert(&record.id);
@@ -150,6 +152,7 @@ fn merged(
 
 #[derive(Debug, Serialize)]
 struct Detail {
+    /// The newest record, with what came since.
     alert: AlertRecord,
     /// Oldest first; the first and the newest of very many.
     history: Vec<AlertRecord>,
@@ -216,7 +219,8 @@ pub async fn detail(
         by_revision.entry(record.revision).or_insert_with(|| (*record).clone());
     }
     let mut history: Vec<AlertRecord> = by_revision.into_values().collect();
-    let Some(alert) = history.last().cloned() else { return Err(unknown()) };
+    let Some(newest) = history.last().cloned() else { return Err(unknown()) };
+    let alert = Arc::unwrap_or_clone(board.alerts().as_it_stands(&Arc::new(newest)));
     let deliveries = deliveries(results, board.outcomes(&id), &history);
     if history.len() > MOST_RECORDS {
         history.drain(1..=history.len() - MOST_RECORDS);

@@ -1,10 +1,16 @@
-use engine::event::EventTime;
+use std::sync::Arc;
+
+use engine::alert::{News, Watch, WatchSettings};
+use engine::detect::{Origin, Seen, Source, Text, Tick};
+use engine::event::{EventTime, Level, LogEvent};
+use engine::id::FindingId;
 use rstest::rstest;
 use serde_json::json;
 use store::{AlertRow, Rows, Store, StoreSettings};
 
 use super::overview::alert;
 use super::*;
+use crate::board::Tally;
 use crate::deliver::{SinkResult, Verdict};
 
 /// The row of a record.
@@ -34,6 +40,80 @@ pub(super) fn store() -> (tempfile::TempDir, String, Box<dyn Store>) {
     let path = folder.path().join("isolog.db");
     let store = store::open(&StoreSettings::Embedded { path: path.clone() }).unwrap();
     (folder, path.display().to_string(), store)
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_alert_that_fires_counts_on_between_its_records(#[values(false, true)] with_store: bool) {
+    let (_folder, path, mut store) = store();
+    let path = if with_store { path.as_str() } else { "" };
+    let running = Running::start(&[("STORE_PATH", path)]).await;
+    let mut watch = Watch::new(&WatchSettings::default());
+    let (mut news, start) = (News::default(), 1_800_000_000);
+    let mut burst = |news: &mut News, at: i64| {
+        for number in 0..12 {
+            let event = LogEvent {
+                timestamp: EventTime::from_micros(at * 1_000_000 + number),
+                service: "billing".to_owned(),
+                level: Some(Level::Error),
+                message: "Payment gateway refused the call".to_owned(),
+                ..LogEvent::default()
+            };
+            let origin = Line(at.unsigned_abs() * 100 + number.unsigned_abs());
+            let seen = Seen {
+                event: &event,
+                score: 0.4,
+                percentile: 40.0,
+                pattern: 7,
+                known_pattern: true,
+                origin: &origin,
+            };
+            watch.line(&seen, &mut |_| {}, news);
+        }
+        for second in at..at + 90 {
+            let now = EventTime::from_micros(second * 1_000_000);
+            watch.tick(Tick { now, caught_up: true }, news);
+        }
+        let mut tally = Tally::new(running.app.board.clone());
+        tally.watched(&watch);
+        tally.flush();
+    };
+    burst(&mut news, start);
+    let opened = news.changes.first().expect("a burst opens an alert").clone();
+    let record = Arc::new(crate::alert::record_of(opened, "digest", None));
+    running.app.board.alert(Arc::clone(&record));
+    if with_store {
+        store.write(&Rows { alerts: vec![row(&record)], ..Rows::default() }).unwrap();
+    }
+    news.changes.clear();
+    burst(&mut news, start + 90);
+    assert!(news.changes.is_empty(), "no record is due: {:?}", news.changes);
+    let (_, list) = ask(&running, "/api/v1/alerts").await;
+    let (_, detail) = ask(&running, &format!("/api/v1/alerts/{}", record.id)).await;
+    assert_eq!(list["alerts"].as_array().unwrap().len(), 1);
+    for alert in [&list["alerts"][0], &detail["alert"]] {
+        assert!(alert["count"].as_u64().unwrap() > record.count, "{alert}");
+        assert!(alert["last_seen"].as_str().unwrap() > record.last_seen.as_str(), "{alert}");
+        assert_eq!(
+            alert["count"],
+            alert["parts"].as_array().unwrap().iter().map(|it| it["count"].as_u64().unwrap()).sum::<u64>()
+        );
+    }
+    assert_eq!(detail["history"][0]["count"], record.count, "a record stays as it was written");
+    running.stop().await;
+}
+
+/// Where a line of a test came from.
+struct Line(u64);
+
+impl Origin for Line {
+    fn finding_id(&self, detector: &str) -> FindingId {
+        FindingId::of_record(detector, self.source().coordinates(), EventTime::default(), 0, b"x")
+    }
+
+    fn source(&self) -> Source {
+        Source::File { identity: Text::from("1:2"), path: Text::from("a.log"), offset: self.0 }
+    }
 }
 
 fn messages(answer: &Value) -> Vec<&str> {
