@@ -44,7 +44,7 @@ pub struct AlertRecord {
     pub reasons: Vec<String>,
     /// What each detector found.
     pub parts: Vec<PartField>,
-    /// The first, the oddest and the last line.
+    /// The first, the oddest and the last line, and the last one of what leads the alert.
     pub evidence: Vec<EvidenceField>,
     /// Where the first line of the evidence came from: topic, partition and offset, or file and offset.
     pub source: Option<serde_json::Value>,

@@ -173,7 +173,7 @@ pub struct AlertTold {
     pub score: f64,
     /// Reasons, a sentence each.
     pub reasons: Vec<String>,
-    /// The first, the oddest and the last line.
+    /// The first, the oddest and the last line, and the last of what leads the alert.
     pub evidence: Vec<Shown>,
     /// Receivers that are told of it now.
     pub notify: Vec<String>,

@@ -12,7 +12,7 @@ use crate::filter::FilterError;
 use crate::id::FindingId;
 
 /// Version of [`Snapshot`]; another one is refused.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 /// Anomaly ids of an alert that are remembered, so that a repeat does not count twice.
 const REMEMBERED: usize = 64;
 /// What a finding of a closed window may lag behind its service's time: an alert waits so much longer.
@@ -454,6 +454,7 @@ fn notice(day: i64, held_back: u64, budget: f64) -> Alert {
         parts: Vec::new(),
         further: 0,
         evidence: Vec::new(),
+        gravest_line: None,
         reasons: Vec::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! How an anomaly joins an alert. What is kept of many is bounded: some headlines, three lines, some reasons.
+//! How an anomaly joins an alert. What is kept of many is bounded: some headlines, four lines, some reasons.
 
 use super::{Alert, Part, Status};
 use crate::detect::{Anomaly, Evidence};
@@ -36,6 +36,7 @@ impl Alert {
             parts: Vec::new(),
             further: 0,
             evidence: Vec::new(),
+            gravest_line: None,
             reasons: Vec::new(),
         };
         alert.join(anomaly);
@@ -61,7 +62,8 @@ impl Alert {
                 self.reasons.push(short(reason));
             }
         }
-        self.join_evidence(&anomaly.evidence);
+        let leads = anomaly.severity == self.severity && anomaly.detector == self.detector;
+        self.join_evidence(&anomaly.evidence, leads);
         graver
     }
 
@@ -98,7 +100,13 @@ impl Alert {
         }
     }
 
-    fn join_evidence(&mut self, lines: &[Evidence]) {
+    /// Keeps the first, the oddest and the last line, and beside them the last line of what leads the alert: among much
+    /// that is odd, those three need show nothing of it.
+    fn join_evidence(&mut self, lines: &[Evidence], leads: bool) {
+        let place = |line: &Evidence| (line.time, line.source.clone());
+        if leads && let Some(last) = lines.iter().map(place).max() {
+            self.gravest_line = Some(last);
+        }
         if lines.is_empty() {
             return;
         }
@@ -106,10 +114,12 @@ impl Alert {
         all.sort_by(|a, b| (a.time, &a.source).cmp(&(b.time, &b.source)));
         all.dedup_by(|a, b| a.source == b.source && a.time == b.time && a.message == b.message);
         let oddest = (0..all.len()).rev().max_by(|a, b| all[*a].score.total_cmp(&all[*b].score)).unwrap_or(0);
+        let gravest = self.gravest_line.as_ref();
+        let gravest = all.iter().rposition(|line| gravest == Some(&place(line)));
         let last = all.len() - 1;
         let mut index = 0;
         all.retain(|_| {
-            let keep = index == 0 || index == oddest || index == last;
+            let keep = index == 0 || index == oddest || index == last || Some(index) == gravest;
             index += 1;
             keep
         });

@@ -17,7 +17,7 @@ pub use config::{AlertSettings, Audience, SettingsError};
 pub use mute::{Normal, Silence};
 pub use watch::{News, Watch, WatchSettings};
 
-use crate::detect::{Evidence, Severity};
+use crate::detect::{Evidence, Severity, Source};
 use crate::event::EventTime;
 use crate::id::FindingId;
 
@@ -94,8 +94,10 @@ pub struct Alert {
     pub parts: Vec<Part>,
     /// Anomalies whose detector and subject found no room among `parts`.
     pub further: u64,
-    /// The first, the oddest and the last line, in order of time.
+    /// The first, the oddest and the last line, and the last of what leads the alert, in order of time.
     pub evidence: Vec<Evidence>,
+    /// Time and place of the last line of the gravest anomalies of `detector`.
+    gravest_line: Option<(EventTime, Source)>,
     /// Reasons beside the headlines, at most 8.
     pub reasons: Vec<String>,
 }

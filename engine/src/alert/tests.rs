@@ -293,7 +293,7 @@ fn what_an_alert_keeps_is_bounded() {
             message: format!("{index}"),
             score: f64::from(index % 700) / 1e3,
             percentile: 0.0,
-            source: crate::detect::Source::Stdin { line: index as u64 },
+            source: Source::Stdin { line: index as u64 },
         }];
         desk.book.push(&Finding::Anomaly(anomaly), &mut desk.out);
     }
@@ -301,6 +301,30 @@ fn what_an_alert_keeps_is_bounded() {
     assert_eq!((alert.count, alert.parts.len(), alert.further), (2_000, 16, 1_984));
     let messages: Vec<&str> = alert.evidence.iter().map(|line| line.message.as_str()).collect();
     assert_eq!(messages, ["0", "699", "1999"]);
+    // The last line of the gravest stays, whatever comes after it.
+    for (index, detector, severity) in [
+        (2_000_u32, "error_burst", Severity::Error),
+        (2_001, "odd_line", Severity::Info),
+        (2_002, "odd_line", Severity::Error),
+    ] {
+        let Finding::Anomaly(mut anomaly) = anomaly(f64::from(index) / 10.0, detector, severity) else {
+            continue;
+        };
+        anomaly.evidence = ["a", "b"]
+            .map(|letter| Evidence {
+                time: anomaly.time,
+                level: None,
+                message: format!("{index}{letter}"),
+                score: 0.1,
+                percentile: 0.0,
+                source: Source::Stdin { line: u64::from(index) * 10 + u64::from(letter == "b") },
+            })
+            .to_vec();
+        desk.book.push(&Finding::Anomaly(anomaly), &mut desk.out);
+    }
+    let alert = desk.book.open().next().unwrap();
+    let messages: Vec<&str> = alert.evidence.iter().map(|line| line.message.as_str()).collect();
+    assert_eq!(messages, ["0", "699", "2000b", "2002b"]);
     assert!(serde_json::to_vec(alert).unwrap().len() < 64_000);
 }
 

@@ -160,7 +160,7 @@ impl Learnt for Watch {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn snapshot(&self, out: &mut Vec<u8>) {

@@ -12,7 +12,7 @@ const HEADER: usize = 150;
 const FIELD: usize = 2_000;
 const PREFORMATTED: usize = 1_000;
 const LINK: usize = 3_000;
-/// Lines shown; the record holds the first, the oddest and the last.
+/// Lines shown; the record holds four at most.
 const EVIDENCE: usize = 8;
 
 /// An incoming webhook.
