@@ -226,9 +226,13 @@ async fn web_accesses_are_summed_up_with_their_number() {
     }
     let (_, web) = ask(&running, "/api/v1/web").await;
     assert_eq!((&web["accesses"], &web["window_seconds"]), (&json!(3), &json!(3_600)));
+    assert_eq!((&web["enabled"], &web["how"]), (&json!(true), &Value::Null));
     assert_eq!(web["top_urls"], json!([{"url": "/<x>", "count": 3}]));
     let without = Running::start(&[]).await;
-    assert!(error(&ask(&without, "/api/v1/web").await, 404).contains("SUMMARY_PATH"));
+    let (status, off) = ask(&without, "/api/v1/web").await;
+    assert_eq!((status, &off["enabled"], &off["top_urls"]), (200, &json!(false), &json!([])));
+    assert!(off["how"].as_str().unwrap().contains("SUMMARY_PATH"), "{off}");
+    assert!(error(&ask(&without, "/summary.json").await, 404).contains("SUMMARY_PATH"));
     running.stop().await;
     without.stop().await;
 }
