@@ -66,7 +66,7 @@ pub struct AlertSearch {
     pub severity: Option<String>,
     /// Of this service; `None` for all.
     pub service: Option<String>,
-    /// With this in the message; empty for all.
+    /// With this in the message, or in the name of the service or of the detector; empty for all.
     pub text: String,
 }
 
@@ -144,10 +144,11 @@ const ANOMALIES_OF_SERVICE: Statements =
 
 const ALERTS: &str = "\
 SELECT last_seen, id, record FROM (\
-SELECT last_seen, id, status, severity, service, message, record FROM alerts WHERE (last_seen, id) < ($1, $2) \
+SELECT last_seen, id, status, severity, service, detector, message, record FROM alerts WHERE (last_seen, id) < ($1, $2) \
 ORDER BY last_seen DESC, id DESC LIMIT $3) AS looked \
 WHERE ($4 = '' OR status = $4) AND ($5 = '' OR severity = $5) AND ($6 = '' OR service = $6) \
-AND ($7 = '' OR lower(message) LIKE lower($7) ESCAPE '\\') \
+AND ($7 = '' OR lower(message) LIKE lower($7) ESCAPE '\\' OR lower(service) LIKE lower($7) ESCAPE '\\' \
+OR lower(detector) LIKE lower($7) ESCAPE '\\') \
 ORDER BY last_seen DESC, id DESC LIMIT $8";
 const ALERT_END: &str = "\
 SELECT last_seen, id FROM alerts WHERE (last_seen, id) < ($1, $2) \

@@ -178,6 +178,10 @@ fn alerts_are_found_by_status_severity_service_and_text_as_their_newest_record(
     };
     assert_eq!(find(text.clone(), Page::first(9)).0, [record(2, 3)]);
     assert!(find(AlertSearch { severity: of("info"), ..text }, Page::first(9)).0.is_empty());
+    for (text, found) in [("BILL", 3), ("error_Burst", 3), ("orders", 0), ("errorxburst", 0)] {
+        let named = AlertSearch { text: text.to_owned(), ..AlertSearch::default() };
+        assert_eq!(find(named, Page::first(9)).0.len(), found, "{text}");
+    }
 }
 
 #[rstest]

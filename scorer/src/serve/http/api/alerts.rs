@@ -61,7 +61,7 @@ impl Filter {
         self.status.is_none_or(|status| record.status == status)
             && self.severity.is_none_or(|severity| record.severity == severity)
             && self.service.as_ref().is_none_or(|service| record.service == *service)
-            && holds(&record.message, &self.text)
+            && [&record.message, &record.service, &record.detector].iter().any(|name| holds(name, &self.text))
     }
 
     fn search(&self) -> AlertSearch {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::super::Shared;
 use super::super::answer::{Asked, Refusal};
 use super::question::number;
-use crate::board::{self, MOST_MINUTES, Total};
+use crate::board::{self, MOST_MINUTES, Total, last_seen};
 
 /// Grave alerts that are shown.
 const MOST_CRITICAL: usize = 10;
@@ -31,6 +31,7 @@ struct Answer {
     over_time: Vec<Step>,
     severity: Counts,
     top_services: Vec<Top>,
+    /// Alerts of severity error or critical that were seen in this time, firing or over.
     critical: Vec<AlertRecord>,
 }
 
@@ -112,7 +113,9 @@ pub async fn overview(
         lines: total.lines,
         found: total.found.map(u64::from).into(),
     };
-    let grave = board.alerts().newest().into_iter().filter(|alert| alert.severity >= Severity::Error);
+    let newest = board.alerts().newest();
+    let is_recent = |alert: &AlertRecord| last_seen(alert) >= overview.from.saturating_mul(1_000_000);
+    let grave = newest.iter().filter(|alert| alert.severity >= Severity::Error && is_recent(alert));
     Ok(Json(Answer {
         from: time(overview.from),
         until: time(overview.until),
@@ -125,6 +128,6 @@ pub async fn overview(
             .into_iter()
             .map(|(service, anomalies)| Top { service, anomalies })
             .collect(),
-        critical: grave.take(MOST_CRITICAL).map(|alert| (*alert).clone()).collect(),
+        critical: grave.take(MOST_CRITICAL).map(|alert| AlertRecord::clone(alert)).collect(),
     }))
 }

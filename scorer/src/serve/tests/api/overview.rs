@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::detect::Severity;
-use engine::event::LogEvent;
+use engine::event::{EventTime, LogEvent};
 use engine::model::Judged;
 use serde_json::json;
 
@@ -40,8 +40,20 @@ pub(super) fn fill(board: &Board) {
 async fn the_overview_says_by_service_and_step_what_came_and_what_was_found() {
     let running = Running::start(&[]).await;
     fill(&running.app.board);
-    running.app.board.alert(alert(1, 1, "warning", "firing"));
-    running.app.board.alert(alert(2, 1, "critical", "firing"));
+    let ago = |number: u32, minutes: i64, severity: &str, status: &str| {
+        let mut record = Arc::unwrap_or_clone(alert(number, 1, severity, status));
+        let seen = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(minutes);
+        record.last_seen = EventTime::from_micros(seen.as_microsecond()).to_string();
+        Arc::new(record)
+    };
+    for record in [
+        ago(1, 1, "warning", "firing"),
+        ago(2, 2, "critical", "firing"),
+        ago(3, 3, "error", "resolved"),
+        ago(4, 70, "critical", "resolved"),
+    ] {
+        running.app.board.alert(record);
+    }
     let (status, overview) = ask(&running, "/api/v1/overview").await;
     assert_eq!((status, &overview["step_seconds"]), (200, &json!(60)));
     let services = overview["services"].as_array().unwrap();
@@ -58,9 +70,10 @@ async fn the_overview_says_by_service_and_step_what_came_and_what_was_found() {
     assert_eq!((lines(cells), lines(steps)), (7, 8));
     assert_eq!(overview["severity"], json!({"info": 1, "warning": 0, "error": 0, "critical": 1}));
     assert_eq!(overview["top_services"], json!([{"service": "billing", "anomalies": 2}]));
-    let critical: Vec<&Value> =
-        overview["critical"].as_array().unwrap().iter().map(|it| &it["message"]).collect();
-    assert_eq!(critical, ["alert 2"]);
+    let critical: Vec<(&Value, &Value)> =
+        overview["critical"].as_array().unwrap().iter().map(|it| (&it["message"], &it["status"])).collect();
+    let told = [(&json!("alert 2"), &json!("firing")), (&json!("alert 3"), &json!("resolved"))];
+    assert_eq!(critical, told, "not what was last seen before the hour");
     assert!(overview["from"].as_str() < overview["until"].as_str());
     running.stop().await;
 }
