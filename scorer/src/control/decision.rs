@@ -189,14 +189,27 @@ fn quoted(text: &str) -> String {
     out
 }
 
+/// Longest silence, in minutes: a year.
+const MOST_MINUTES: i64 = 525_600;
+
+/// Refuses the end of a silence that begins now where it is more than a year ahead.
+///
+/// # Errors
+/// Says what is allowed.
+pub fn end_within_a_year(until: Timestamp, now: Timestamp) -> Result<Timestamp, String> {
+    if until.duration_since(now).as_mins() >= MOST_MINUTES {
+        return Err(format!("until = {until} is not allowed: at most {MOST_MINUTES} minutes (a year) ahead"));
+    }
+    Ok(until)
+}
+
 /// The end of a silence that begins now.
 ///
 /// # Errors
 /// The number of minutes is not allowed.
 pub fn until_of(minutes: i64, now: Timestamp) -> Result<Timestamp, String> {
-    const MOST: i64 = 525_600;
-    if !(1..=MOST).contains(&minutes) {
-        return Err(format!("minutes = {minutes} is not allowed: 1 to {MOST} (a year)"));
+    if !(1..=MOST_MINUTES).contains(&minutes) {
+        return Err(format!("minutes = {minutes} is not allowed: 1 to {MOST_MINUTES} (a year)"));
     }
     now.checked_add(minutes.minutes()).map_err(|error| format!("minutes = {minutes}: {error}"))
 }

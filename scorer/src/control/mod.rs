@@ -21,7 +21,9 @@ use jiff::Timestamp;
 use store::StoreSettings;
 use tokio::runtime::Handle;
 
-pub use decision::{Decision, What, WrittenNormal, WrittenSilence, export, filter_of, of_alert, until_of};
+pub use decision::{
+    Decision, What, WrittenNormal, WrittenSilence, end_within_a_year, export, filter_of, of_alert, until_of,
+};
 use place::{Kept, Place, Table};
 pub use told::{ToldNormal, ToldSilence};
 use topic::Topic;

@@ -17,7 +17,8 @@ use super::Shared;
 use super::answer::{Refusal, Sent};
 use super::guard::Caller;
 use crate::control::{
-    Decision, Refused, ToldNormal, ToldSilence, View, What, export, filter_of, of_alert, until_of,
+    Decision, Refused, ToldNormal, ToldSilence, View, What, end_within_a_year, export, filter_of, of_alert,
+    until_of,
 };
 use crate::run::App;
 
@@ -158,20 +159,28 @@ async fn call_normal(
     Ok(Json(ToldNormal::of(&decision)).into_response())
 }
 
-async fn unsilence(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Refusal> {
+async fn unsilence(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
     let is_there = view(&shared)?.get(&id).is_some_and(|decision| decision.silence().is_some());
-    remove(&shared, id, is_there).await
+    remove(&shared, &caller, id, is_there).await
 }
 
-async fn undo_normal(State(shared): State<Shared>, Path(id): Path<String>) -> Result<Response, Refusal> {
+async fn undo_normal(
+    State(shared): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
     let is_there = view(&shared)?.get(&id).is_some_and(|decision| decision.silence().is_none());
-    remove(&shared, id, is_there).await
+    remove(&shared, &caller, id, is_there).await
 }
 
 fn end_of(minutes: Option<i64>, until: Option<Timestamp>, now: Timestamp) -> Result<Timestamp, Refusal> {
     match (minutes, until) {
         (Some(minutes), None) => until_of(minutes, now).map_err(Refusal::bad),
-        (None, Some(until)) => Ok(until),
+        (None, Some(until)) => end_within_a_year(until, now).map_err(Refusal::bad),
         _ => Err(Refusal::bad("one of minutes and until is needed, such as \"minutes\": 60")),
     }
 }
@@ -203,13 +212,13 @@ async fn put(app: &App, decision: Decision) -> Result<(), Refusal> {
     Ok(())
 }
 
-async fn remove(shared: &Shared, id: String, is_there: bool) -> Result<Response, Refusal> {
+async fn remove(shared: &Shared, caller: &Caller, id: String, is_there: bool) -> Result<Response, Refusal> {
     if !is_there {
         return Err(told(Refused::Unknown(id)));
     }
     let (control, gone) = (shared.app.control.clone(), id.clone());
     done(tokio::task::spawn_blocking(move || control.remove(&gone)).await)?;
-    tracing::info!(id, "a decision about alerts was taken back");
+    tracing::info!(id, by = caller.name(), "a decision about alerts was taken back");
     Ok(Json(json!({ "id": id, "removed": true })).into_response())
 }
 

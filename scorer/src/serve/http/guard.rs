@@ -14,9 +14,15 @@ use serde::Serialize;
 
 use super::answer::Refusal;
 use super::session::{self, Key, Sessions};
-use super::throttle::Throttle;
+use super::throttle::{Sample, Throttle};
 use crate::config::Settings;
 use crate::random;
+
+/// What a browser says about the page that asks: whether it is of this site.
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// From so many characters on nobody finds a token by trying, however often.
+const LONG_TOKEN: usize = 24;
 
 /// What a page proves with each change that it was loaded from here.
 const CSRF: HeaderName = HeaderName::from_static("x-csrf-token");
@@ -70,10 +76,17 @@ pub struct Known {
     pub session: Option<Key>,
 }
 
+#[derive(Debug)]
+struct Token {
+    role: Role,
+    digest: blake3::Hash,
+    is_long: bool,
+}
+
 /// The rules, made from the settings.
 #[derive(Debug)]
 pub struct Guard {
-    tokens: Vec<(Role, blake3::Hash)>,
+    tokens: Vec<Token>,
     /// Without a token everyone is answered, not this machine alone.
     open: bool,
     /// Scheme, host and port of `PUBLIC_URL`, where people reach the pages.
@@ -81,6 +94,7 @@ pub struct Guard {
     /// What a page has to send along where no session is needed.
     local_csrf: String,
     throttle: Throttle,
+    logged: Sample,
     /// The sessions of browsers.
     pub sessions: Sessions,
 }
@@ -90,16 +104,21 @@ impl Guard {
     pub fn new(settings: &Settings) -> Self {
         let serve = &settings.serve;
         let tokens = [(Role::Operator, &serve.http_token), (Role::Viewer, &serve.http_viewer_token)];
-        let digest = |token: &crate::config::Secret| blake3::hash(token.expose().as_bytes());
+        let token = |role, token: &crate::config::Secret| Token {
+            role,
+            digest: blake3::hash(token.expose().as_bytes()),
+            is_long: token.expose().len() >= LONG_TOKEN,
+        };
         Self {
             tokens: tokens
                 .into_iter()
-                .filter_map(|(role, token)| Some((role, digest(token.as_ref()?))))
+                .filter_map(|(role, secret)| Some(token(role, secret.as_ref()?)))
                 .collect(),
             open: serve.http_open,
             public_origin: settings.sinks.public_url.as_deref().and_then(origin_of),
             local_csrf: random::hex(),
             throttle: Throttle::default(),
+            logged: Sample::default(),
             sessions: Sessions::default(),
         }
     }
@@ -118,6 +137,21 @@ impl Guard {
     pub fn carries_anything(&self, headers: &HeaderMap, now: Instant) -> bool {
         bearer(headers).is_some()
             || session::id_of(headers).is_some_and(|id| self.sessions.role(id, now).is_some())
+    }
+
+    /// A page of another site must not make a browser ask, not even for what it cannot read: an answer that shows as an
+    /// image or a script tells by its time and size. What carries a token was not sent by such a page.
+    ///
+    /// # Errors
+    /// A browser says that such a page asks.
+    pub fn same_site(&self, headers: &HeaderMap) -> Result<(), Refusal> {
+        let site = text(headers, SITE).unwrap_or_default();
+        if bearer(headers).is_some() || !matches!(site.as_str(), "cross-site" | "same-site") {
+            return Ok(());
+        }
+        let why =
+            format!("a page of another origin asks (Sec-Fetch-Site: {site}); open the scorer's own page");
+        Err(Refusal::new(StatusCode::FORBIDDEN, why))
     }
 
     /// Who asks.
@@ -144,21 +178,32 @@ impl Guard {
         Err(Refusal::new(StatusCode::UNAUTHORIZED, format!("a token is needed: {how}")))
     }
 
-    /// The role that a token gives.
+    /// The role that a token gives. The address's limit of wrong tokens is not asked about a right one that is long.
     ///
     /// # Errors
     /// It is none; the address tried too many.
     pub fn role_of_token(&self, peer: IpAddr, token: &[u8], now: Instant) -> Result<Role, Refusal> {
+        let sent = blake3::hash(token);
+        // Every digest is compared, and comparing digests takes the same time whatever the token is.
+        let known = self.tokens.iter().filter(|token| token.digest == sent).max_by_key(|token| token.role);
+        // Behind one proxy whoever guesses and who does not have one address: a token that cannot be guessed passes.
+        if let Some(token) = known.filter(|token| token.is_long) {
+            return Ok(token.role);
+        }
         if let Err(wait) = self.throttle.allows(peer, now) {
+            if let Some(passed_over) = self.logged.take(now) {
+                tracing::warn!(%peer, passed_over, "too many wrong tokens; further ones are refused for a while");
+            }
             let seconds = wait.as_secs() + 1;
             let why = format!("{peer} sent too many wrong tokens; come again in {seconds} s");
             return Err(Refusal::new(StatusCode::TOO_MANY_REQUESTS, why).after(seconds));
         }
-        let sent = blake3::hash(token);
-        // Every digest is compared, and comparing digests takes the same time whatever the token is.
-        let known = self.tokens.iter().filter(|(_, token)| *token == sent).map(|(role, _)| *role).max();
-        known.ok_or_else(|| {
-            self.throttle.wrong(peer, sent, now);
+        known.map(|token| token.role).ok_or_else(|| {
+            if self.throttle.wrong(peer, sent, now)
+                && let Some(passed_over) = self.logged.take(now)
+            {
+                tracing::warn!(%peer, passed_over, "a wrong token was sent");
+            }
             let why = "the token is none of this scorer's; allowed: the value of its HTTP_TOKEN (operator) or \
                        HTTP_VIEWER_TOKEN (viewer)";
             Refusal::new(StatusCode::UNAUTHORIZED, why)
@@ -229,6 +274,14 @@ impl Guard {
                 "the Host {host:?} is not a name of this machine; ask for localhost or 127.0.0.1, or set HTTP_TOKEN"
             )
         })
+    }
+}
+
+/// In front of everything but the pages' files.
+pub async fn site(State(guard): State<Arc<Guard>>, request: Request, next: Next) -> Response {
+    match guard.same_site(request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
     }
 }
 
@@ -416,16 +469,42 @@ mod tests {
         assert!(guard.unforged(&known, &headers(&with)).is_err(), "that of another session");
     }
 
-    #[test]
-    fn after_too_many_wrong_tokens_the_right_one_waits_too() {
-        let guard = Guard::new(&settings(&[("HTTP_TOKEN", "correct-horse")]));
+    #[rstest]
+    #[case::short("correct-horse", false)]
+    #[case::long("correct-horse-battery-staple", true)]
+    fn after_too_many_wrong_tokens_a_right_one_passes_only_if_nobody_can_guess_it(
+        #[case] right: &str,
+        #[case] passes: bool,
+    ) {
+        let guard = Guard::new(&settings(&[("HTTP_TOKEN", right)]));
         let (peer, now) = (IpAddr::from([192, 0, 2, 7]), Instant::now());
-        assert!(guard.role_of_token(peer, b"correct-horse", now).is_ok());
+        assert!(guard.role_of_token(peer, right.as_bytes(), now).is_ok());
         for n in 0..10 {
             assert!(guard.role_of_token(peer, format!("guess {n}").as_bytes(), now).is_err());
         }
-        assert!(guard.role_of_token(peer, b"correct-horse", now).is_err());
+        assert_eq!(guard.role_of_token(peer, right.as_bytes(), now).is_ok(), passes);
+        assert!(guard.role_of_token(peer, b"guess 10", now).is_err());
         let later = now + std::time::Duration::from_secs(6);
-        assert!(guard.role_of_token(peer, b"correct-horse", later).is_ok());
+        assert!(guard.role_of_token(peer, right.as_bytes(), later).is_ok());
+    }
+
+    #[rstest]
+    #[case::cross_site("cross-site", None, false)]
+    #[case::same_site("same-site", None, false)]
+    #[case::own_page("same-origin", None, true)]
+    #[case::typed("none", None, true)]
+    #[case::program("cross-site", Some("Bearer correct-horse"), true)]
+    fn a_page_of_another_site_cannot_make_a_browser_ask(
+        #[case] site: &str,
+        #[case] token: Option<&str>,
+        #[case] passes: bool,
+    ) {
+        let guard = Guard::new(&settings(&[]));
+        let sent: Vec<_> = [("sec-fetch-site", site)]
+            .into_iter()
+            .chain(token.map(|token| ("authorization", token)))
+            .collect();
+        assert_eq!(guard.same_site(&headers(&sent)).is_ok(), passes);
+        assert!(guard.same_site(&headers(&[])).is_ok(), "older browsers and programs do not say");
     }
 }

@@ -80,14 +80,15 @@ fn router(app: App) -> Router {
         .merge(control::change())
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(middleware::from_fn_with_state(guard.clone(), guard::change));
+    let session = session::routes().layer(DefaultBodyLimit::max(BODY_BYTES));
+    let api =
+        read.merge(change).merge(session).layer(middleware::from_fn_with_state(guard.clone(), guard::site));
     let page = page::routes().layer(middleware::from_fn_with_state(guard, guard::page));
     Router::new()
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
-        .merge(read)
-        .merge(change)
-        .merge(session::routes().layer(DefaultBodyLimit::max(BODY_BYTES)))
+        .merge(api)
         .merge(page)
         .fallback(not_found)
         .layer(middleware::from_fn(harden))
@@ -129,10 +130,11 @@ async fn not_found(request: Request) -> impl IntoResponse {
 async fn harden(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
-    let fixed: [(HeaderName, &'static str); 3] = [
+    let fixed: [(HeaderName, &'static str); 4] = [
         (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
     ];
     for (name, value) in fixed {
         headers.insert(name, HeaderValue::from_static(value));

@@ -212,6 +212,7 @@ async fn end(
     }
     if let Some(id) = id_of(&headers) {
         guard.sessions.end(id);
+        tracing::info!(role = known.role.as_str(), peer = %peer.ip(), "a session was ended");
     }
     let cookie = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     Ok((set(cookie, guard)?, told(guard, None, None)).into_response())

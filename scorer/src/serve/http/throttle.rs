@@ -1,5 +1,5 @@
-//! How often an address may try a token that is wrong. One that repeats the same wrong token learns nothing, so that
-//! only counts once: a script with an old token does not lock out its neighbours.
+//! How often an address may try a token that is wrong, and how much is logged of that. One that repeats the same wrong
+//! token learns nothing, so that only counts once: a script with an old token does not lock out its neighbours.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -14,6 +14,37 @@ const ONE_MORE: Duration = Duration::from_secs(6);
 const MOST: usize = 4_096;
 /// Wrong tokens of an address that are remembered.
 const REMEMBERED: usize = 4;
+/// Lines about wrong tokens that are logged within [`LOGGED_IN`], whoever sends them.
+const LOGGED: u32 = 20;
+const LOGGED_IN: Duration = Duration::from_secs(60);
+
+/// What is logged of many: the first of each minute, and how many were passed over.
+#[derive(Debug, Default)]
+pub struct Sample(Mutex<Option<Minute>>);
+
+#[derive(Debug)]
+struct Minute {
+    began: Instant,
+    logged: u32,
+    passed_over: u64,
+}
+
+impl Sample {
+    /// Whether to log one more, with the number of those that were passed over since the last; else it is passed over.
+    pub fn take(&self, now: Instant) -> Option<u64> {
+        let mut minute = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let minute = minute.get_or_insert(Minute { began: now, logged: 0, passed_over: 0 });
+        if now.saturating_duration_since(minute.began) >= LOGGED_IN {
+            (minute.began, minute.logged) = (now, 0);
+        }
+        if minute.logged == LOGGED {
+            minute.passed_over += 1;
+            return None;
+        }
+        minute.logged += 1;
+        Some(std::mem::take(&mut minute.passed_over))
+    }
+}
 
 /// Wrong tokens by address.
 #[derive(Debug, Default)]
@@ -34,8 +65,8 @@ impl Throttle {
         if left >= 1.0 { Ok(()) } else { Err(ONE_MORE.mul_f64(1.0 - left)) }
     }
 
-    /// An address sent a wrong token of this digest.
-    pub fn wrong(&self, peer: IpAddr, token: blake3::Hash, now: Instant) {
+    /// An address sent a wrong token of this digest; whether it did not do so just before.
+    pub fn wrong(&self, peer: IpAddr, token: blake3::Hash, now: Instant) -> bool {
         let peer = block_of(peer);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if all.len() >= MOST && !all.contains_key(&peer) {
@@ -47,7 +78,7 @@ impl Throttle {
         }
         let tries = all.entry(peer).or_insert(Tries { left: AT_ONCE, at: now, wrong: Vec::new() });
         if tries.wrong.contains(&token) {
-            return;
+            return false;
         }
         if tries.wrong.len() == REMEMBERED {
             tries.wrong.remove(0);
@@ -55,6 +86,7 @@ impl Throttle {
         tries.wrong.push(token);
         tries.left = (tries.left_at(now) - 1.0).max(0.0);
         tries.at = now;
+        true
     }
 }
 
@@ -100,8 +132,19 @@ mod tests {
     fn the_same_wrong_token_again_counts_once() {
         let (throttle, now) = (Throttle::default(), Instant::now());
         let peer = IpAddr::from([127, 0, 0, 1]);
-        (0..1_000).for_each(|n| throttle.wrong(peer, token(n % REMEMBERED), now));
+        (0..1_000).for_each(|n| {
+            assert_eq!(throttle.wrong(peer, token(n % REMEMBERED), now), n < REMEMBERED, "{n}")
+        });
         assert_eq!(throttle.allows(peer, now), Ok(()));
+    }
+
+    #[test]
+    fn of_many_wrong_tokens_a_minute_some_are_logged_and_the_others_counted() {
+        let (sample, now) = (Sample::default(), Instant::now());
+        let logged: Vec<u64> = (0..1_000).filter_map(|_| sample.take(now)).collect();
+        assert_eq!(logged, [0; LOGGED as usize]);
+        assert_eq!(sample.take(now + LOGGED_IN), Some(1_000 - u64::from(LOGGED)));
+        assert_eq!(sample.take(now + LOGGED_IN), Some(0));
     }
 
     #[test]

@@ -75,6 +75,7 @@ async fn a_silence_that_cannot_be_is_refused_with_what_is_allowed() {
         ),
         (json!({"filter": "true", "minutes": 0}), "1 to 525600"),
         (json!({"filter": "true", "until": "2020-01-01T00:00:00Z"}), "ahead"),
+        (json!({"filter": "true", "until": "2999-01-01T00:00:00Z"}), "a year"),
     ] {
         let answer = change(&running, "POST /api/v1/silences", &body).await;
         assert_eq!(answer.status, 400, "{body}: {}", answer.body);

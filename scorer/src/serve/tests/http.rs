@@ -105,6 +105,15 @@ async fn the_page_and_its_files_forbid_everything_from_elsewhere() {
         assert_eq!(status, 200, "{path}");
         assert!(answer.contains(&format!("content-type: {kind}")), "{path}");
         assert!(answer.contains("content-security-policy: default-src 'none'; script-src 'self'"), "{path}");
+        assert!(answer.contains("cross-origin-resource-policy: same-origin"), "{path}");
+    }
+    // A link of another site leads to the page; its images, scripts and fetches lead to no data.
+    let cross = "Sec-Fetch-Site: cross-site\r\n";
+    assert_eq!(get(&running, "/", cross).await.0, 200);
+    for path in ["/api/v1/status", "/api/v1/session", "/summary.json", "/api/v1/alerts/stream"] {
+        let (status, answer) = get(&running, path, cross).await;
+        assert_eq!(status, 403, "{path}");
+        assert!(json(&answer)["error"].as_str().unwrap().contains("another origin"), "{answer}");
     }
     running.stop().await;
 }

@@ -149,6 +149,9 @@ async fn alerts_are_listed_once_as_their_newest_records(#[values(false, true)] w
         ("status=muted", vec![]),
         ("severity=critical", vec!["alert 2"]),
         ("service=billing&text=ALERT%203", vec!["alert 3"]),
+        ("text=Burst", vec!["alert 3", "alert 2", "alert 1"]),
+        ("text=BILLing", vec!["alert 3", "alert 2", "alert 1"]),
+        ("text=orders", vec![]),
         ("service=%3Cscript%3E", vec![]),
     ] {
         let (status, answer) = ask(&running, &format!("/api/v1/alerts?{question}")).await;
