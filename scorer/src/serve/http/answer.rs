@@ -2,11 +2,13 @@
 //! shape when they cannot be read. Knows no route.
 
 use axum::Json;
-use axum::extract::{FromRequest, FromRequestParts, Query, Request};
+use axum::body::Bytes;
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 
 /// An answer that refuses: its text names the thing, the value, what is allowed and what to do.
 #[derive(Debug)]
@@ -66,6 +68,54 @@ impl<S: Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
         Ok(Self(asked))
     }
 }
+
+/// The part of the path in braces.
+#[derive(Debug)]
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Path(name) = Path::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Refusal::new(error.status(), error.body_text()))?;
+        Ok(Self(name))
+    }
+}
+
+/// A body as it came, whatever kind of content it says it is.
+#[derive(Debug)]
+pub struct Raw(pub Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Raw {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Refusal::new(error.status(), error.body_text()))?;
+        Ok(Self(body))
+    }
+}
+
+/// A whole number that is left out or null, or written in any way that JSON has for it: 60, 60.0, 6e1.
+///
+/// # Errors
+/// It is no whole number.
+pub fn whole<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i64>, D::Error> {
+    /// Whole numbers up to here are exact.
+    const MOST: f64 = 9_007_199_254_740_992.0;
+    match Option::<serde_json::Number>::deserialize(from)? {
+        None => Ok(None),
+        Some(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Ok(Some(whole)),
+            (None, Some(real)) if real.fract() == 0.0 && real.abs() <= MOST => Ok(Some(real as i64)),
+            _ => Err(D::Error::custom(format!("{number} is not allowed: a whole number"))),
+        },
+    }
+}
+
 /// A JSON body.
 #[derive(Debug)]
 pub struct Sent<T>(pub T);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::Shared;
-use super::answer::{Refusal, Sent};
+use super::answer::{Named, Refusal, Sent, whole};
 use super::guard::Caller;
 use crate::control::{
     Decision, Refused, ToldNormal, ToldSilence, View, What, end_within_a_year, export, filter_of, of_alert,
@@ -45,6 +45,7 @@ pub fn change() -> Router<Shared> {
 #[serde(deny_unknown_fields)]
 struct NewSilence {
     filter: String,
+    #[serde(default, deserialize_with = "whole")]
     minutes: Option<i64>,
     until: Option<Timestamp>,
     #[serde(default)]
@@ -54,6 +55,7 @@ struct NewSilence {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct OfAlert {
+    #[serde(default, deserialize_with = "whole")]
     minutes: Option<i64>,
     until: Option<Timestamp>,
     #[serde(default)]
@@ -123,7 +125,7 @@ async fn silence(
 async fn silence_alert(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Sent(new): Sent<OfAlert>,
 ) -> Result<Response, Refusal> {
     let now = Timestamp::now();
@@ -148,7 +150,7 @@ async fn begin_silence(
 async fn call_normal(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
     Sent(why): Sent<Why>,
 ) -> Result<Response, Refusal> {
     let alert = alert(&shared, id).await?;
@@ -162,7 +164,7 @@ async fn call_normal(
 async fn unsilence(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Response, Refusal> {
     let is_there = view(&shared)?.get(&id).is_some_and(|decision| decision.silence().is_some());
     remove(&shared, &caller, id, is_there).await
@@ -171,7 +173,7 @@ async fn unsilence(
 async fn undo_normal(
     State(shared): State<Shared>,
     Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    Named(id): Named,
 ) -> Result<Response, Refusal> {
     let is_there = view(&shared)?.get(&id).is_some_and(|decision| decision.silence().is_none());
     remove(&shared, &caller, id, is_there).await

@@ -12,7 +12,7 @@ mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -59,7 +59,9 @@ struct Shared {
 pub async fn server(app: App, listener: TcpListener) -> anyhow::Result<()> {
     let stop = app.stop.clone();
     let service = router(app).into_make_service_with_connect_info::<SocketAddr>();
-    let peers = Peers::new(listener, Allowed::default()).tap_io(|_| ());
+    // An event stream sends something each 15 s.
+    let allowed = Allowed { quiet: Duration::from_secs(20), ..Allowed::default() };
+    let peers = Peers::new(listener, allowed).tap_io(|_| ());
     let serving = axum::serve(peers, service).with_graceful_shutdown(stop.cancelled_owned());
     serving.await.context("the HTTP server failed")
 }
@@ -91,6 +93,7 @@ fn router(app: App) -> Router {
         .merge(api)
         .merge(page)
         .fallback(not_found)
+        .method_not_allowed_fallback(other_method)
         .layer(middleware::from_fn(harden))
         .with_state(shared)
 }
@@ -125,6 +128,12 @@ async fn not_found(request: Request) -> impl IntoResponse {
     let path: String = request.uri().path().chars().take(200).collect();
     let known = "/, /metrics, /healthz, /readyz, /api/v1/status";
     Refusal::missing(format!("{path} is not here; there are {known}"))
+}
+
+async fn other_method(request: Request) -> impl IntoResponse {
+    let method: String = request.method().as_str().chars().take(20).collect();
+    let why = format!("{method} is not allowed here; the header Allow names what is");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, why)
 }
 
 async fn harden(request: Request, next: Next) -> Response {

@@ -42,7 +42,7 @@ fn alert() -> AlertRecord {
 #[tokio::test]
 async fn an_operator_makes_and_ends_a_silence_and_a_viewer_sees_it() {
     let running = start().await;
-    let wanted = json!({"filter": "service == \"billing\"", "minutes": 60, "comment": "they move house"});
+    let wanted = json!({"filter": "service == \"billing\"", "minutes": 60.0, "comment": "they move house"});
     let refused = send(&running, "POST /api/v1/silences", VIEWER, &wanted.to_string()).await;
     assert_eq!(refused.status, 403);
     assert!(refused.body["error"].as_str().unwrap().contains("HTTP_TOKEN"), "{}", refused.body);
@@ -74,6 +74,7 @@ async fn a_silence_that_cannot_be_is_refused_with_what_is_allowed() {
             "one of minutes and until",
         ),
         (json!({"filter": "true", "minutes": 0}), "1 to 525600"),
+        (json!({"filter": "true", "minutes": 525_601.0}), "1 to 525600"),
         (json!({"filter": "true", "until": "2020-01-01T00:00:00Z"}), "ahead"),
         (json!({"filter": "true", "until": "2999-01-01T00:00:00Z"}), "a year"),
     ] {
@@ -81,7 +82,12 @@ async fn a_silence_that_cannot_be_is_refused_with_what_is_allowed() {
         assert_eq!(answer.status, 400, "{body}: {}", answer.body);
         assert!(answer.body["error"].as_str().unwrap().contains(said), "{body}: {}", answer.body);
     }
-    for body in [json!({"filter": "true", "minutes": 5, "for": 1}), json!({"minutes": 5}), json!([])] {
+    for body in [
+        json!({"filter": "true", "minutes": 0.5}),
+        json!({"filter": "true", "minutes": 5, "for": 1}),
+        json!({"minutes": 5}),
+        json!([]),
+    ] {
         let answer = change(&running, "POST /api/v1/silences", &body).await;
         assert!((400..500).contains(&answer.status), "{body}: {}", answer.status);
         assert!(answer.body["error"].is_string(), "{body}: {}", answer.body);

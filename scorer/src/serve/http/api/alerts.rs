@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use engine::detect::Severity;
 use engine::event::{EventTime, Level, LogEvent};
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::{AlertSearch, Found, FoundAlert, Page, PageKey};
 
 use super::super::Shared;
-use super::super::answer::{Asked, Refusal};
+use super::super::answer::{Asked, Named, Refusal};
 use super::super::control;
 use super::question::{self, cursor};
 use crate::board::{holds, last_seen};
@@ -187,10 +187,7 @@ struct Explained {
 }
 
 /// One alert.
-pub async fn detail(
-    State(shared): State<Shared>,
-    Path(id): Path<String>,
-) -> Result<Json<impl Serialize>, Refusal> {
+pub async fn detail(State(shared): State<Shared>, Named(id): Named) -> Result<Json<impl Serialize>, Refusal> {
     let is_id = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
     let unknown = || {
         let id: String = id.chars().take(100).collect();

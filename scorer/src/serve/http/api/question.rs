@@ -77,9 +77,9 @@ pub fn text(written: Option<String>) -> Result<String, Refusal> {
     }
 }
 
-/// A time; nothing where it is left out or empty.
+/// A time; nothing where it is left out.
 pub fn time(name: &str, written: Option<&str>) -> Result<Option<EventTime>, Refusal> {
-    let Some(written) = written.filter(|written| !written.is_empty()) else { return Ok(None) };
+    let Some(written) = written else { return Ok(None) };
     match written.parse::<jiff::Timestamp>() {
         Ok(time) => Ok(Some(EventTime::from_micros(time.as_microsecond()))),
         Err(_) => Err(refuse(name, written, "a time as in RFC 3339, such as 2026-01-02T03:04:05Z")),
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(share("min_score", Some("0.5")).unwrap(), Some(0.5));
         assert!(level(Some("LOUD")).is_err());
         assert_eq!(level(Some("error")).unwrap(), Some(Level::Error));
-        assert!(time("from", Some("yesterday")).is_err());
+        assert!(time("from", Some("yesterday")).is_err() && time("until", Some("")).is_err());
         assert!(service(Some("x".repeat(513))).is_err() && text(Some("x".repeat(257))).is_err());
     }
 }

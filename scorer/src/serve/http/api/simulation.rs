@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use simulator::ParamError;
 
 use super::super::Shared;
-use super::super::answer::Refusal;
+use super::super::answer::{Raw, Refusal, whole};
 use crate::demo::{Change, Controls, Standing};
 
 /// Lines of a burst where none are asked for: two more than an alert needs.
@@ -64,7 +64,8 @@ struct Switch {
 #[serde(deny_unknown_fields)]
 pub struct Burst {
     service: String,
-    lines: Option<usize>,
+    #[serde(default, deserialize_with = "whole")]
+    lines: Option<i64>,
 }
 
 fn controls(shared: &Shared) -> Result<&Controls, Refusal> {
@@ -88,7 +89,7 @@ pub async fn standing(State(shared): State<Shared>) -> Result<Json<Answer>, Refu
 }
 
 /// Changes the stream: all of it or, where anything is out of range, nothing.
-pub async fn change(State(shared): State<Shared>, body: Bytes) -> Result<Json<Answer>, Refusal> {
+pub async fn change(State(shared): State<Shared>, Raw(body): Raw) -> Result<Json<Answer>, Refusal> {
     let controls = controls(&shared)?;
     let wanted: Wanted = sent(&body)?;
     let change = Change {
@@ -101,10 +102,16 @@ pub async fn change(State(shared): State<Shared>, body: Bytes) -> Result<Json<An
 }
 
 /// Asks for lines of level ERROR of one service, all at one time.
-pub async fn burst(State(shared): State<Shared>, body: Bytes) -> Result<Json<serde_json::Value>, Refusal> {
+pub async fn burst(State(shared): State<Shared>, Raw(body): Raw) -> Result<Json<serde_json::Value>, Refusal> {
     let controls = controls(&shared)?;
     let burst: Burst = sent(&body)?;
-    let lines = burst.lines.unwrap_or(BURST_LINES);
+    let lines = match burst.lines.map(|lines| usize::try_from(lines).map_err(|_| lines)) {
+        None => BURST_LINES,
+        Some(Ok(lines)) => lines,
+        Some(Err(lines)) => {
+            return Err(Refusal::bad(format!("lines = {lines} is out of range: a number from 1 to 1000")));
+        }
+    };
     controls.burst(&burst.service, lines).map_err(|error| out_of_range(&[error]))?;
     Ok(Json(serde_json::json!({ "service": burst.service, "lines": lines })))
 }

@@ -7,6 +7,7 @@ use super::alerts::store;
 use super::overview::{alert, fill};
 use super::*;
 use crate::demo::Controls;
+use crate::serve::tests::access::send as send_raw;
 
 const DOCUMENT: &str = include_str!("../../../../../docs/openapi.json");
 
@@ -130,6 +131,52 @@ async fn every_answer_is_as_the_document_says() {
         let schema =
             &document["paths"][path][schema]["responses"]["200"]["content"]["application/json"]["schema"];
         conforms(&document, schema, &answer, path);
+    }
+    running.stop().await;
+}
+
+/// What can be wrong with a body, and whether the API says so in its own shape and as the document tells.
+#[tokio::test]
+async fn every_refusal_is_documented_and_says_why() {
+    let controls = Some(Controls::new(Params::default()));
+    let running = Running::start_changed(&[("HTTP_TOKEN", TOKEN)], |app| app.simulation = controls).await;
+    let record = alert(1, 1, "critical", "firing");
+    running.app.board.alert(record.clone());
+    let document = document();
+    let token = format!("Authorization: Bearer {TOKEN}\r\n");
+    let text = format!("{token}Content-Type: text/plain\r\n");
+    let mut asked = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            let request = format!("{} {}", method.to_uppercase(), path.replace("{id}", &record.id));
+            let mut tries =
+                vec![("Authorization: Bearer wrong-one\r\n", ""), ("Sec-Fetch-Site: cross-site\r\n", "")];
+            if operation["requestBody"].is_object() {
+                tries.extend([(&*token, "{"), (&*token, "[]"), (&*token, r#"{"x":1}"#)]);
+                tries.push((&*text, ""));
+            }
+            for (headers, body) in tries {
+                let answer = send_raw(&running, &request, headers, body).await;
+                let said = format!("{request} {:.40}: {}", body, answer.status);
+                let is_documented = operation["responses"][answer.status.to_string()].is_object();
+                assert!(is_documented, "{said} is not documented");
+                assert!(answer.status == 200 || answer.body["error"].is_string(), "{said}: {}", answer.body);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 70, "{asked}");
+    for (request, status) in [
+        ("GET /api/v1/alerts/%ff", 400),
+        ("DELETE /api/v1/silences/%ff", 400),
+        ("PATCH /api/v1/status", 405),
+        ("DELETE /api/v1/overview", 405),
+        ("GET /api/v1/nothing", 404),
+    ] {
+        let answer = send_raw(&running, request, &token, "").await;
+        assert_eq!(answer.status, status, "{request}: {}", answer.head);
+        assert!(answer.body["error"].is_string(), "{request}: {}", answer.head);
+        assert_eq!(answer.head.contains("\nallow: "), status == 405, "{request}: {}", answer.head);
     }
     running.stop().await;
 }

@@ -60,7 +60,8 @@ async fn what_cannot_be_simulated_is_refused_by_name_and_changes_nothing() {
     for (body, said) in [
         (r#"{"service":"nobody"}"#, "service = nobody"),
         (r#"{"service":"orders","lines":0}"#, "from 1 to 1000"),
-        (r#"{"service":"orders","lines":-6}"#, "the body cannot be used"),
+        (r#"{"service":"orders","lines":-6}"#, "lines = -6 is out of range: a number from 1 to 1000"),
+        (r#"{"service":"orders","lines":6.5}"#, "a whole number"),
         (r#"{"lines":6}"#, "missing field `service`"),
     ] {
         let answer = send(&running, "POST", "/api/v1/simulation/burst", body).await;
