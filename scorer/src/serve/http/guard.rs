@@ -136,7 +136,8 @@ impl Guard {
     /// Whether a request carries a token, be it a wrong one, or a session that lasts.
     pub fn carries_anything(&self, headers: &HeaderMap, now: Instant) -> bool {
         bearer(headers).is_some()
-            || session::id_of(headers).is_some_and(|id| self.sessions.role(id, now).is_some())
+            || session::id_of(headers, self.is_https())
+                .is_some_and(|id| self.sessions.role(id, now).is_some())
     }
 
     /// A page of another site must not make a browser ask, not even for what it cannot read: an answer that shows as an
@@ -167,7 +168,7 @@ impl Guard {
             let role = self.role_of_token(peer.ip(), token, now)?;
             return Ok(Known { role, csrf: None, session: None });
         }
-        if let Some(id) = session::id_of(headers)
+        if let Some(id) = session::id_of(headers, self.is_https())
             && let Some(role) = self.sessions.role(id, now)
         {
             self.same_origin(headers)?;
@@ -351,10 +352,13 @@ fn text(headers: &HeaderMap, name: HeaderName) -> Option<String> {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
 }
 
-/// Scheme, host and port of an address.
+/// Scheme, host and port of an address, as browsers write an origin: in lower case, without the scheme's own port.
 fn origin_of(url: &str) -> Option<String> {
     let (scheme, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?', '#']).next()?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.split(['/', '?', '#']).next()?.to_ascii_lowercase();
+    let port = if scheme == "https" { ":443" } else { ":80" };
+    let authority = authority.strip_suffix(port).unwrap_or(&authority);
     Some(format!("{scheme}://{authority}"))
 }
 
@@ -467,6 +471,23 @@ mod tests {
         let other = session::csrf(&random::hex());
         let with = [("host", "logs.example"), ("x-csrf-token", other.as_str())];
         assert!(guard.unforged(&known, &headers(&with)).is_err(), "that of another session");
+    }
+
+    #[rstest]
+    #[case("https://Logs.Example/isolog", "https://logs.example", true)]
+    #[case("https://logs.example:443", "https://logs.example", true)]
+    #[case("https://logs.example:8443/", "https://logs.example:8443", true)]
+    #[case("http://logs.example:80", "http://logs.example", false)]
+    #[case("http://[2001:db8::80]:8080", "http://[2001:db8::80]:8080", false)]
+    fn an_origin_is_compared_as_browsers_write_it(
+        #[case] public_url: &str,
+        #[case] origin: &str,
+        #[case] is_https: bool,
+    ) {
+        let guard = Guard::new(&settings(&[("HTTP_TOKEN", "correct-horse"), ("PUBLIC_URL", public_url)]));
+        assert_eq!(guard.public_origin.as_deref(), Some(origin));
+        assert_eq!(guard.is_https(), is_https);
+        assert!(guard.same_origin(&headers(&[("host", "inner:8080"), ("origin", origin)])).is_ok());
     }
 
     #[rstest]

@@ -26,6 +26,8 @@ const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// Sessions at once; a further one ends the one that was not used for longest.
 const MOST: usize = 1_000;
 const COOKIE: &str = "isolog_session";
+/// Where people come by TLS: a browser takes it only over TLS, for this host alone, so no neighbour can set one.
+const HOST_COOKIE: &str = "__Host-isolog_session";
 
 /// The sessions, by the digest of their id: whoever reads memory or measures time learns no id.
 #[derive(Debug, Default)]
@@ -130,14 +132,18 @@ pub fn csrf(id: &str) -> String {
         .to_string()
 }
 
+const fn cookie_name(is_https: bool) -> &'static str {
+    if is_https { HOST_COOKIE } else { COOKIE }
+}
+
 /// The session's id that a request carries.
-pub fn id_of(headers: &HeaderMap) -> Option<&str> {
+pub fn id_of(headers: &HeaderMap, is_https: bool) -> Option<&str> {
     headers
         .get_all(header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
+        .find_map(|pair| pair.trim().strip_prefix(cookie_name(is_https))?.strip_prefix('='))
 }
 
 /// The routes of the session, which are open to everyone who may see the page.
@@ -195,7 +201,8 @@ async fn begin(
     let id = guard.sessions.begin(role, now);
     tracing::info!(role = role.as_str(), peer = %peer.ip(), "a session began");
     let seconds = LONGEST.as_secs();
-    let cookie = format!("{COOKIE}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}");
+    let name = cookie_name(guard.is_https());
+    let cookie = format!("{name}={id}; HttpOnly; SameSite=Strict; Path=/; Max-Age={seconds}");
     Ok((set(cookie, guard)?, told(guard, Some(role), Some(csrf(&id)))).into_response())
 }
 
@@ -210,11 +217,12 @@ async fn end(
     if !guard.needs_token() {
         return Ok(told(guard, Some(known.role), known.csrf).into_response());
     }
-    if let Some(id) = id_of(&headers) {
+    if let Some(id) = id_of(&headers, guard.is_https()) {
         guard.sessions.end(id);
         tracing::info!(role = known.role.as_str(), peer = %peer.ip(), "a session was ended");
     }
-    let cookie = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
+    let name = cookie_name(guard.is_https());
+    let cookie = format!("{name}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
     Ok((set(cookie, guard)?, told(guard, None, None)).into_response())
 }
 
@@ -301,8 +309,10 @@ mod tests {
     fn the_cookie_is_found_among_others() {
         let mut headers = HeaderMap::new();
         headers.append(header::COOKIE, "a=1; isolog_session_x=no".parse().unwrap());
-        assert_eq!(id_of(&headers), None);
+        assert_eq!(id_of(&headers, false), None);
         headers.append(header::COOKIE, "b=2; isolog_session=abc; c=3".parse().unwrap());
-        assert_eq!(id_of(&headers), Some("abc"));
+        assert_eq!((id_of(&headers, false), id_of(&headers, true)), (Some("abc"), None));
+        headers.append(header::COOKIE, "__Host-isolog_session=def".parse().unwrap());
+        assert_eq!((id_of(&headers, false), id_of(&headers, true)), (Some("abc"), Some("def")));
     }
 }

@@ -104,6 +104,12 @@ async fn behind_tls_the_cookie_is_never_sent_without_it() {
     let headers = "Host: logs.example\r\nOrigin: https://logs.example\r\n";
     let answer = send(&running, "POST /api/v1/session", headers, r#"{"token":"correct-horse"}"#).await;
     assert!(answer.head.contains("; Secure"), "{}", answer.head);
+    let cookie = cookie_of(&answer);
+    assert!(cookie.starts_with("Cookie: __Host-isolog_session="), "{cookie}");
+    let status = send(&running, "GET /api/v1/status", &format!("{headers}{cookie}"), "").await.status;
+    assert_eq!(status, 200);
+    let other = cookie.replace("__Host-", "");
+    assert_eq!(send(&running, "GET /api/v1/status", &format!("{headers}{other}"), "").await.status, 401);
     running.stop().await;
 }
 
