@@ -1,7 +1,7 @@
 //! Which store it is.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where things are kept.
 #[derive(Clone, PartialEq, Eq)]
@@ -13,6 +13,16 @@ pub enum StoreSettings {
     },
     /// In PostgreSQL, by a `postgres://` address.
     Postgres(String),
+}
+
+impl StoreSettings {
+    /// The file of an embedded store, where there is none yet: opening it would make one.
+    pub fn missing(&self) -> Option<&Path> {
+        match self {
+            Self::Embedded { path } => Some(path.as_path()).filter(|path| !path.exists()),
+            Self::Postgres(_) => None,
+        }
+    }
 }
 
 impl fmt::Debug for StoreSettings {

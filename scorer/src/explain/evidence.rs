@@ -19,6 +19,12 @@ pub fn of_alert(settings: &Settings, id: &str) -> anyhow::Result<Vec<LogEvent>> 
     let Some(used) = &settings.store else {
         bail!("the alert {id} would be read from a store, and none is set: set STORE_PATH or DATABASE_URL");
     };
+    if let Some(path) = used.place.missing() {
+        let path = path.display();
+        bail!(
+            "the alert {id} is read from a store, and there is none at {path}: set STORE_PATH or DATABASE_URL"
+        );
+    }
     let mut store = store::open(&used.place)?;
     let found = if store.version()? == 0 { None } else { store.alert(id)? };
     let Some(record) = found.and_then(|mut alert| alert.records.pop()) else {

@@ -29,6 +29,8 @@ use crate::metrics::Health;
 
 /// Longest wait for what is kept in Kafka or a database.
 const READ: Duration = Duration::from_secs(30);
+/// A longer wait than this is told of.
+const TOLD_AFTER: Duration = Duration::from_secs(1);
 /// Longest text that is shown, in characters.
 const SHOWN_CHARACTERS: usize = 300;
 
@@ -72,6 +74,7 @@ impl Asked {
         let Some(used) = &self.settings.store else {
             bail!("no store is set: set STORE_PATH or DATABASE_URL as the scorer has it, or give --url");
         };
+        self.needs_its_file()?;
         let mut store = store::open(&used.place)?;
         if store.version()? == 0 {
             bail!(
@@ -80,6 +83,18 @@ impl Asked {
             );
         }
         Ok(store)
+    }
+
+    /// Refuses an embedded store whose file is not there: whoever only looks makes none.
+    fn needs_its_file(&self) -> anyhow::Result<()> {
+        if let Some(path) = self.settings.store.as_ref().and_then(|used| used.place.missing()) {
+            bail!(
+                "there is no store at {}: run this where the scorer runs, set STORE_PATH or DATABASE_URL as the scorer \
+                 has it, or give --url",
+                path.display()
+            );
+        }
+        Ok(())
     }
 
     /// The records of an alert, oldest first.
@@ -134,8 +149,13 @@ impl Asked {
                  CONTROL_TOPIC as the scorer has it, or give --url"
             );
         }
-        let deadline = Instant::now() + READ;
+        let start = Instant::now();
+        let (deadline, mut is_told) = (start + READ, false);
         while control.view().is_none() {
+            if !is_told && start.elapsed() >= TOLD_AFTER {
+                is_told = true;
+                eprintln!("waiting for {}, up to {} s", control.kept_in(), READ.as_secs());
+            }
             if Instant::now() >= deadline {
                 let why: Vec<String> = health.why_not_ready().into_iter().map(|(_, why)| why).collect();
                 bail!("not within {} s: {}", READ.as_secs(), why.join("; "));
@@ -143,6 +163,15 @@ impl Asked {
             std::thread::sleep(Duration::from_millis(20));
         }
         Ok(control)
+    }
+
+    /// As [`Asked::control`], for who only looks.
+    fn control_to_look(&self) -> anyhow::Result<Control> {
+        let is_in_topic = self.settings.kafka.in_use && self.settings.control.topic.is_some();
+        if !is_in_topic {
+            self.needs_its_file()?;
+        }
+        self.control()
     }
 
     /// Makes a decision where the scorers keep them.

@@ -92,7 +92,7 @@ fn listed(asked: &Asked) -> anyhow::Result<Vec<ToldNormal>> {
     match &asked.api {
         Some(api) => Ok(serde_json::from_value(api.get("/api/v1/normals")?["normals"].take())?),
         None => {
-            let view = asked.control()?.view();
+            let view = asked.control_to_look()?.view();
             Ok(view.iter().flat_map(|view| view.normals().filter_map(ToldNormal::of)).collect())
         }
     }

@@ -99,7 +99,7 @@ fn list(asked: &Asked) -> anyhow::Result<()> {
     let silences: Vec<ToldSilence> = match &asked.api {
         Some(api) => serde_json::from_value(api.get("/api/v1/silences")?["silences"].take())?,
         None => {
-            let view = asked.control()?.view();
+            let view = asked.control_to_look()?.view();
             let view = view.as_ref().map(|view| view.silences(Timestamp::now()).filter_map(ToldSilence::of));
             view.into_iter().flatten().collect()
         }
