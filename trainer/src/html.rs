@@ -59,6 +59,7 @@ fn read(report: &Report) -> Markup {
             @if let Some((first, last)) = span { dt { "From, until" } dd { (first) br; (last) } }
             @if report.excluded > 0 { dt { "Left out on request" } dd { (thousands(report.excluded)) } }
             @if report.blank > 0 { dt { "Blank" } dd { (thousands(report.blank)) } }
+            @if report.joined() > 0 { dt { "Headers, and lines that go on with the one before" } dd { (thousands(report.joined())) } }
             dt { "Rejected" } dd { (thousands(report.rejected.iter().map(|rows| rows.count).sum())) }
         }
         @if !report.rejected.is_empty() {
@@ -252,6 +253,23 @@ mod tests {
         assert_eq!(page.matches("&lt;script&gt;").count(), 7, "{page}");
         assert!(!page.contains("://"), "it asks nobody for anything");
         assert!(!page.contains("NaN") && !page.contains("inf"), "{page}");
+    }
+
+    #[test]
+    fn the_numbers_of_lines_add_up() {
+        let rejected = RejectedRows { reason: "invalid_json", count: 4, examples: Vec::new() };
+        let lines = |joined: u64| Report {
+            lines: 1_000 + joined,
+            accepted: 990,
+            excluded: 5,
+            blank: 1,
+            rejected: vec![rejected.clone()],
+            ..Report::default()
+        };
+        let said = "Headers, and lines that go on with the one before</dt><dd>56</dd>";
+        assert!(report(&lines(56)).contains(said), "{}", report(&lines(56)));
+        assert!(!report(&lines(0)).contains("Headers, and lines"));
+        assert!(crate::text::report(&lines(56)).contains("the one before: 56\n"));
     }
 
     #[test]

@@ -225,6 +225,12 @@ fn time(micros: i64) -> String {
 }
 
 impl Report {
+    /// Lines that are no event of their own: headers, and those that go on with the event before.
+    pub fn joined(&self) -> u64 {
+        let rejected: u64 = self.rejected.iter().map(|rows| rows.count).sum();
+        self.lines.saturating_sub(self.accepted + self.excluded + self.blank + rejected)
+    }
+
     /// What was read and written.
     pub fn new(args: &FitArgs, names: &[String], counts: &Counts, model: &Model, model_bytes: u64) -> Self {
         let provenance = model.provenance();

@@ -45,6 +45,10 @@ fn read(text: &mut String, report: &Report) {
     if report.blank > 0 {
         let _ = writeln!(text, "  blank: {}", thousands(report.blank));
     }
+    if report.joined() > 0 {
+        let joined = thousands(report.joined());
+        let _ = writeln!(text, "  headers, and lines that go on with the one before: {joined}");
+    }
     for rejected in &report.rejected {
         let _ = writeln!(text, "  rejected as {}: {}", rejected.reason, thousands(rejected.count));
         for row in &rejected.examples {
