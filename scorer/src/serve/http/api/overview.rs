@@ -46,7 +46,8 @@ struct Lane {
 
 #[derive(Debug, Serialize)]
 struct Cell {
-    lines: u64,
+    /// None where they came before this process and only what was found is known.
+    lines: Option<u64>,
     anomalies: u64,
     severity: Option<&'static str>,
 }
@@ -54,7 +55,8 @@ struct Cell {
 #[derive(Debug, Serialize)]
 struct Step {
     time: String,
-    lines: u64,
+    /// As of cells.
+    lines: Option<u64>,
     #[serde(flatten)]
     found: Counts,
 }
@@ -98,19 +100,29 @@ pub async fn overview(
     let board = &shared.app.board;
     let overview = board.lanes().overview(board::now(), u32::try_from(minutes).unwrap_or(MOST_MINUTES));
     let severity = overview.severity().into();
-    let cell =
-        |total: &Total| Cell { lines: total.lines, anomalies: total.anomalies(), severity: worst(total) };
+    let began = board::now() - i64::try_from(shared.started.elapsed().as_secs()).unwrap_or(i64::MAX);
+    // What was found before this process is known from the store; how many lines came is not.
+    let lines = |number: usize, total: &Total| {
+        let end = overview.from + overview.step_seconds * (number as i64 + 1);
+        let is_unknown = end <= began && total.lines == 0 && total.anomalies() > 0;
+        (!is_unknown).then_some(total.lines)
+    };
+    let cell = |(number, total): (usize, &Total)| Cell {
+        lines: lines(number, total),
+        anomalies: total.anomalies(),
+        severity: worst(total),
+    };
     let lane = |lane: board::Lane| Lane {
         lines: lane.total.lines,
         anomalies: lane.total.anomalies(),
         worst: worst(&lane.total),
-        cells: lane.cells.iter().map(cell).collect(),
+        cells: lane.cells.iter().enumerate().map(cell).collect(),
         service: lane.service,
     };
     let steps = overview.over_time.iter().enumerate();
     let step = |(number, total): (usize, &Total)| Step {
         time: time(overview.from + overview.step_seconds * number as i64),
-        lines: total.lines,
+        lines: lines(number, total),
         found: total.found.map(u64::from).into(),
     };
     let newest = board.alerts().newest();

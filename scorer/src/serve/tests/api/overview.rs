@@ -79,6 +79,40 @@ async fn the_overview_says_by_service_and_step_what_came_and_what_was_found() {
 }
 
 #[tokio::test]
+async fn lines_of_before_the_process_are_unknown_where_only_findings_are_read() {
+    let (_folder, path, mut store) = alerts::store();
+    let now = jiff::Timestamp::now().as_second();
+    let row = store::AnomalyRow {
+        id: format!("{:032x}", 1),
+        time: EventTime::from_micros((now - 1_200) * 1_000_000),
+        severity: "error".to_owned(),
+        detector: "error_burst".to_owned(),
+        service: "billing".to_owned(),
+        details: "d".to_owned(),
+        score: 0.5,
+        record: "{}".to_owned(),
+    };
+    store.write(&store::Rows { anomalies: vec![row], ..store::Rows::default() }).unwrap();
+    let running = Running::start(&[("STORE_PATH", &path)]).await;
+    crate::board::prefill(&running.app.board, store.as_mut(), now).unwrap();
+    fill(&running.app.board);
+    let (_, overview) = ask(&running, "/api/v1/overview").await;
+    for cells in [&overview["services"][0]["cells"], &overview["over_time"]] {
+        let unknown: Vec<usize> = cells
+            .as_array()
+            .unwrap()
+            .iter()
+            .enumerate()
+            .filter(|(_, it)| it["lines"].is_null())
+            .map(|(at, _)| at)
+            .collect();
+        assert_eq!(unknown.len(), 1, "{cells}");
+        assert!((38..=40).contains(&unknown[0]), "{unknown:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn minutes_out_of_range_and_unknown_names_are_refused_by_name() {
     let running = Running::start(&[]).await;
     for minutes in ["0", "1441", "x", "-1", "1e3", "%00", ""] {
