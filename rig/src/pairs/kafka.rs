@@ -16,7 +16,7 @@ use crate::server::Server;
 use crate::table::{Bar, Row, figure, median};
 use crate::work::consume::Consumed;
 
-const TOPIC: &str = "compare";
+pub const TOPIC: &str = "compare";
 
 /// CPU time of one message, consumed and scored.
 pub fn run(bench: &Bench) -> Result<Vec<Row>> {
@@ -53,7 +53,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 /// Produces small JSON records, compressed by lz4; returns their bytes together.
-fn fill(broker: &Broker, messages: u64) -> Result<u64> {
+pub fn fill(broker: &Broker, messages: u64) -> Result<u64> {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", broker.bootstrap())
         .set("compression.type", "lz4")

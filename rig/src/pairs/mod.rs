@@ -1,5 +1,6 @@
 //! What is measured beside what. One file a subject; a pair is a function that yields rows of the table.
 
+mod detection;
 mod grpc;
 mod kafka;
 mod score;
@@ -55,6 +56,16 @@ pub const PAIRS: &[Pair] = &[
         name: "kafka",
         about: "the scorer on a real broker beside a client that only consumes",
         run: kafka::run,
+    },
+    Pair {
+        name: "detection",
+        about: "the scorer with detectors and alerts beside itself without them, on files",
+        run: detection::run,
+    },
+    Pair {
+        name: "detection-kafka",
+        about: "the scorer with detectors and alerts beside itself without them, on a real broker",
+        run: detection::run_kafka,
     },
     Pair {
         name: "spark",

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use super::assembly::{Assembly, Ended};
 use super::positions::{Mark, Shared};
-use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
+use super::{DRAIN_SHARE, LOOK, ROOM, Running, now, spawn};
 use crate::config::Start;
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
@@ -249,7 +249,7 @@ impl Follower {
         self.assembly.hand_over()?;
         while self.assembly.is_blocked() && !self.app.stop.is_cancelled() {
             self.save();
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(ROOM);
             self.assembly.retry()?;
         }
         if self.assembly.is_blocked() { Err(Ended) } else { Ok(()) }

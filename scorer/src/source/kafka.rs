@@ -18,7 +18,7 @@ use engine::event::EventTime;
 
 use super::assembly::{Arrived, Assembly, Ended, Open};
 use super::positions::{Mark, Shared};
-use super::{DRAIN_SHARE, LOOK, Running, spawn, watchdog};
+use super::{DRAIN_SHARE, LOOK, ROOM, Running, spawn, watchdog};
 use crate::config::KafkaSettings;
 use crate::record::KafkaStream;
 use crate::run::App;
@@ -337,7 +337,7 @@ impl Reader {
             return Ok(());
         }
         if self.blocked_since.get_or_insert_with(Instant::now).elapsed() < PAUSE_AFTER {
-            std::thread::sleep(Duration::from_millis(1));
+            std::thread::sleep(ROOM);
             return Ok(());
         }
         let rebalances = self.consumer.context().rebalances();

@@ -79,6 +79,10 @@ pub fn spawn(
 /// Longest sleep between two looks at `App::stop`.
 const LOOK: Duration = Duration::from_millis(50);
 
+/// Sleep between two looks whether a full pipeline has room: less than scoring the batches that wait in it takes, so
+/// that it never runs dry.
+const ROOM: Duration = Duration::from_micros(200);
+
 /// The share of `SHUTDOWN_TIMEOUT_S` that draining may take; the rest is for keeping positions and leaving.
 const DRAIN_SHARE: f64 = 0.7;
 

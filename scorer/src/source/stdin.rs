@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::assembly::Assembly;
 use super::lines::{Line, Lines};
 use super::positions::{Mark, Shared};
-use super::{DRAIN_SHARE, LOOK, Running, now, spawn};
+use super::{DRAIN_SHARE, LOOK, ROOM, Running, now, spawn};
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
 use crate::state::Stream;
@@ -143,7 +143,7 @@ impl Reader {
             if app.stop.is_cancelled() && Instant::now() >= deadline {
                 return false;
             }
-            std::thread::sleep(Duration::from_millis(2));
+            std::thread::sleep(ROOM);
             result = self.assembly.retry();
         }
         result.is_ok()
