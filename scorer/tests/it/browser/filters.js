@@ -33,5 +33,11 @@ run(async (browser, base) => {
   release();
   await dropped;
   await only(other);
+
+  await page.locator("#alert-service").fill("");
+  await page.waitForFunction(() => new Set([...document.querySelectorAll(".alert-row b")].map((row) => row.innerText)).size >= 2);
+  await page.locator("#alert-text").fill(other.toUpperCase());
+  await page.waitForFunction((text) => location.hash.includes(`text=${text}`) && !location.hash.includes("service="), other.toUpperCase());
+  await only(other);
   same(faults, [], "the page's faults");
 });

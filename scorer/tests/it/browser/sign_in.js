@@ -23,6 +23,10 @@ run(async (browser, base, operator, viewer) => {
   check(!kept.includes(operator), "the token is where a script can read it");
   const cookies = await context.cookies();
   same(cookies.map((one) => [one.httpOnly, one.sameSite]), [[true, "Strict"]], "the cookie of the session");
+  // Where web accesses are not summed up, the page says how to have them so, and nothing fails.
+  await page.goto(`${base}/#/web`);
+  await page.locator("main .empty", { hasText: "SUMMARY_PATH" }).waitFor();
+  same(await page.locator("main .notice.bad").count(), 0, "what failed");
   const role = () => page.evaluate(async () => (await (await fetch("api/v1/session")).json()).role);
   same(await role(), "operator", "the role");
   await page.locator("#sign-out").click();

@@ -9,7 +9,11 @@ run(async (browser, base, token) => {
   await page.goto(`${base}/#/alerts`);
   await page.locator("#token").fill(token);
   await page.locator(".sign-in button").click();
+  const all = page.locator("section.card", { has: page.locator("h2", { hasText: "Silences, and what is normal" }) });
+  await all.locator(".empty").waitFor();
+  same(await all.getByRole("button").count(), 0, "the buttons of all decisions");
   await page.locator(".alert-row a").first().click();
+  await page.locator("h2", { hasText: "Lines that show it" }).waitFor();
   for (const title of ["Silence", "This is normal"]) {
     const card = page.locator("section.card", { has: page.locator("h2", { hasText: title }) });
     await card.waitFor();

@@ -6,8 +6,10 @@ import { count } from "./format.js";
 const LETTER = /[\p{L}\p{N}]/u;
 const SHOWN = 2_000;
 
-// Of the largest reason, what a word must weigh to be marked: a word that is a little rare is in every line.
+// What a word must weigh to be marked, of the heaviest one: beside a word that was never seen, one seen often is usual.
 const HEAVY = 1 / 3;
+// And at least, in nats.
+const LEAST = 0.5;
 
 const joined = (text, at) => at > 0 && LETTER.test(text[at - 1]) && LETTER.test(text[at] ?? " ");
 
@@ -27,8 +29,9 @@ const MARKED = new Set(["rare_word"]);
 // A text with its odd words in <mark>, each with how often training saw it.
 export function marked(text, reasons) {
   const shown = String(text ?? "").slice(0, SHOWN);
-  const most = Math.max(0, ...(reasons || []).map((one) => one.contribution));
-  const odd = (reasons || []).filter((one) => MARKED.has(one.kind) && one.word && one.contribution >= HEAVY * most).slice(0, 8);
+  const rare = (reasons || []).filter((one) => MARKED.has(one.kind) && one.word);
+  const most = Math.max(0, ...rare.map((one) => one.contribution));
+  const odd = rare.filter((one) => one.contribution >= Math.max(LEAST, HEAVY * most)).slice(0, 8);
   const words = odd.map((one) => [one.word.toLowerCase(), one.seen]);
   // A letter whose small form is longer would shift every place after it.
   const small = shown.toLowerCase();
