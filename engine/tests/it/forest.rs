@@ -152,6 +152,30 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
 
     #[test]
+    fn sparse_and_dense_rows_on_one_thread_and_eight_grow_the_same_forest(
+        rows in 2_usize..300, columns in 1_usize..40, trees in 1_usize..20, samples in 2_usize..300, seed: u64,
+    ) {
+        let dense = matrix(rows, columns, seed);
+        let params = || params(trees, samples).seed(seed);
+        let sparse = sparse(&dense);
+        let grow = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let by_columns: Forest = params().fit(&DatasetBase::new(dense.clone(), ())).unwrap();
+                let by_rows: Forest = params().fit(&DatasetBase::new(sparse.clone(), ())).unwrap();
+                let scores: Array1<f64> = by_columns.predict(&dense);
+                let sparse_scores: Array1<f64> = by_rows.predict(&sparse);
+                let bits = |scores: Array1<f64>| scores.mapv(f64::to_bits).to_vec();
+                (by_columns.data().clone(), by_rows.data().clone(), bits(scores), bits(sparse_scores))
+            })
+        };
+        let (dense_trees, sparse_trees, dense_scores, sparse_scores) = grow(1);
+        prop_assert_eq!(&dense_trees, &sparse_trees);
+        prop_assert_eq!(&dense_scores, &sparse_scores);
+        prop_assert_eq!(grow(8), (dense_trees, sparse_trees, dense_scores, sparse_scores));
+    }
+
+    #[test]
     fn masks_over_leaves_equal_walking_the_trees(
         rows in 2usize..600, columns in 1usize..40, samples in 2usize..600, seed: u64,
     ) {

@@ -12,3 +12,4 @@ mod model;
 mod online;
 mod recent;
 mod session;
+mod threads;
