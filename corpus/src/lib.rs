@@ -14,7 +14,7 @@ mod spool;
 
 pub use error::CorpusError;
 pub use input::{Input, expand};
-pub use model_file::{MAX_MODEL_BYTES, ModelFileError, load_model, save_model};
+pub use model_file::{ModelFileError, load_model, save_model};
 pub use oddest::{Kept, Oddest};
 pub use reader::{Batch, Options, Place, Reader, csv_header, decode_csv_line};
 pub use rejects::{Example, Rejects};

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use engine::artifact::{self, ArtifactError};
 use engine::model::Model;
 
-/// Largest model file that is read: 1 GiB.
-pub const MAX_MODEL_BYTES: u64 = 1 << 30;
-
 /// Why a model could not be loaded or saved; the message says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelFileError {
@@ -27,20 +24,20 @@ pub enum ModelFileError {
         /// What the operating system says.
         error: io::Error,
     },
-    /// Larger than any model.
-    #[error("{path}: has {bytes} bytes, a model has at most {MAX_MODEL_BYTES}; {}", make_one(path))]
-    TooLarge {
-        /// As it was given.
-        path: PathBuf,
-        /// Its size.
-        bytes: u64,
-    },
     /// Its bytes are no model of this version.
     #[error("{path}: {error}; {}", make_one(path))]
     Damaged {
         /// As it was given.
         path: PathBuf,
         /// What is wrong with the bytes.
+        error: ArtifactError,
+    },
+    /// It is larger than any model that is read.
+    #[error("{path}: the model is not written: {error}")]
+    TooLarge {
+        /// As it was given.
+        path: PathBuf,
+        /// Its size, and what to do.
         error: ArtifactError,
     },
     /// It could not be written.
@@ -67,25 +64,28 @@ pub fn load_model(path: &Path) -> Result<Model, ModelFileError> {
         _ => ModelFileError::Unreadable { path: path.to_owned(), error },
     };
     let file = File::open(path).map_err(fail)?;
+    let damaged = |error| ModelFileError::Damaged { path: path.to_owned(), error };
     let bytes = file.metadata().map_err(fail)?.len();
-    if bytes > MAX_MODEL_BYTES {
-        return Err(ModelFileError::TooLarge { path: path.to_owned(), bytes });
+    if bytes > artifact::MAX_BYTES {
+        return Err(damaged(ArtifactError::TooLarge { bytes }));
     }
+    // What is no regular file, or grows meanwhile, is read no further either.
     let mut content = Vec::new();
-    file.take(MAX_MODEL_BYTES + 1).read_to_end(&mut content).map_err(fail)?;
-    if content.len() as u64 > MAX_MODEL_BYTES {
-        return Err(ModelFileError::TooLarge { path: path.to_owned(), bytes: content.len() as u64 });
+    let read = file.take(artifact::MAX_BYTES + 1).read_to_end(&mut content).map_err(fail)? as u64;
+    if read > artifact::MAX_BYTES {
+        return Err(damaged(ArtifactError::TooLarge { bytes: read }));
     }
-    artifact::from_bytes(&content).map_err(|error| ModelFileError::Damaged { path: path.to_owned(), error })
+    artifact::from_bytes(&content).map_err(damaged)
 }
 
 /// Saves a model: to a temporary name in the same folder, synced, then renamed, so that a reader sees the old file
 /// or the new one and never a part.
 ///
 /// # Errors
-/// The folder cannot be made or written.
+/// The model is larger than [`artifact::MAX_BYTES`]; the folder cannot be made or written.
 pub fn save_model(path: &Path, model: &Model) -> Result<u64, ModelFileError> {
-    let bytes = artifact::to_bytes(model);
+    let bytes = artifact::to_bytes(model)
+        .map_err(|error| ModelFileError::TooLarge { path: path.to_owned(), error })?;
     write_whole(path, &bytes).map_err(|error| ModelFileError::Unwritable { path: path.to_owned(), error })?;
     Ok(bytes.len() as u64)
 }
@@ -126,6 +126,20 @@ mod tests {
             error.to_string(),
             "no/such.model: there is no model; make one with: trainer fit --model-path no/such.model LOGS.csv"
         );
+    }
+
+    #[test]
+    fn a_file_larger_than_any_model_is_refused_by_its_size() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.model");
+        // Without content on disk: were it read, its first bytes would be refused, not its size.
+        File::create(&path).unwrap().set_len(artifact::MAX_BYTES + 1).unwrap();
+        let error = load_model(&path).unwrap_err().to_string();
+        for part in
+            ["large.model: a model of 268435457 bytes is too large, at most 268435456", "make one with: "]
+        {
+            assert!(error.contains(part), "{part} in {error}");
+        }
     }
 
     #[test]

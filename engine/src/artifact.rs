@@ -18,7 +18,7 @@ use crate::model::{Model, StoredModel};
 
 /// Version of the format that this program writes and reads.
 pub const VERSION: u32 = 3;
-/// Longest artifact that is read, in bytes: a reader stops there.
+/// Longest artifact that is written or read, in bytes: the one limit of a model's size.
 pub const MAX_BYTES: u64 = 1 << 28;
 
 const MAGIC: [u8; 8] = *b"\x89ISOLOG\n";
@@ -45,9 +45,10 @@ pub enum ArtifactError {
         /// Bytes beyond its end.
         extra: u64,
     },
-    /// Larger than any model that is read.
+    /// Larger than any model that is written or read.
     #[error(
-        "a model of {bytes} bytes is too large: at most {MAX_BYTES} are read; train with fewer trees or samples"
+        "a model of {bytes} bytes is too large, at most {MAX_BYTES} (256 MiB) are allowed: train with fewer trees \
+         (N_ESTIMATORS) or samples (MAX_SAMPLES)"
     )]
     TooLarge {
         /// Its size.
@@ -79,23 +80,39 @@ fn encoding() -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_BYTES).reject_trailing_bytes()
 }
 
-fn payload(model: &Model) -> Vec<u8> {
-    // The data holds no type that bincode can refuse, and its counts keep it below the limit.
-    encoding().serialize(&model.to_stored()).unwrap_or_default()
+fn payload(stored: &StoredModel) -> Result<Vec<u8>, ArtifactError> {
+    let invalid = |error: bincode::Error| ArtifactError::Invalid { detail: error.to_string() };
+    let bytes = encoding().with_no_limit().serialized_size(stored).map_err(invalid)?;
+    within_limit(bytes)?;
+    encoding().serialize(stored).map_err(invalid)
+}
+
+/// Refuses a payload that makes an artifact of more than [`MAX_BYTES`].
+fn within_limit(payload: u64) -> Result<(), ArtifactError> {
+    let bytes = payload.saturating_add(HEADER as u64);
+    if bytes > MAX_BYTES { Err(ArtifactError::TooLarge { bytes }) } else { Ok(()) }
 }
 
 fn name(digest: &[u8; 32]) -> String {
     digest[..16].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Digest of the content that [`to_bytes`] writes, 32 hexadecimal digits.
+/// Digest of the content that [`to_bytes`] writes, 32 hexadecimal digits; also of a model that is too large for that.
 pub(crate) fn digest(model: &Model) -> String {
-    name(blake3::hash(&payload(model)).as_bytes())
+    let mut hasher = blake3::Hasher::new();
+    // A hasher takes every byte, and the data holds no type that bincode can refuse; what `to_bytes` cannot write, it
+    // says.
+    let whole = encoding().with_no_limit().serialize_into(&mut hasher, &model.to_stored());
+    debug_assert!(whole.is_ok(), "{whole:?}");
+    name(hasher.finalize().as_bytes())
 }
 
 /// The model as one self-contained artifact.
-pub fn to_bytes(model: &Model) -> Vec<u8> {
-    let payload = payload(model);
+///
+/// # Errors
+/// It would be larger than [`MAX_BYTES`].
+pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ArtifactError> {
+    let payload = payload(&model.to_stored())?;
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     bytes.extend(MAGIC);
     bytes.extend(VERSION.to_le_bytes());
@@ -105,7 +122,7 @@ pub fn to_bytes(model: &Model) -> Vec<u8> {
     bytes.extend([0; 4]);
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes.extend(payload);
-    bytes
+    Ok(bytes)
 }
 
 /// Reads an artifact.
@@ -133,9 +150,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ArtifactError> {
     }
     let length = u64::from(word(16)) | u64::from(word(20)) << 32;
     let expected = length.saturating_add(HEADER as u64);
-    if expected > MAX_BYTES {
-        return Err(ArtifactError::TooLarge { bytes: expected });
-    }
+    within_limit(length)?;
     if got < expected {
         return Err(ArtifactError::CutShort { got, expected });
     }
@@ -154,4 +169,20 @@ fn decode(payload: &[u8], digest: String) -> Result<Model, ArtifactError> {
         .deserialize(payload)
         .map_err(|error| ArtifactError::Invalid { detail: error.to_string() })?;
     stored.into_model(digest).map_err(|detail| ArtifactError::Invalid { detail })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_is_that_of_the_whole_file_and_says_what_to_do() {
+        let most = MAX_BYTES - HEADER as u64;
+        assert_eq!(within_limit(most), Ok(()));
+        let error = within_limit(most + 1).unwrap_err();
+        assert_eq!(error, ArtifactError::TooLarge { bytes: MAX_BYTES + 1 });
+        for part in ["268435457 bytes", "at most 268435456", "N_ESTIMATORS", "MAX_SAMPLES"] {
+            assert!(error.to_string().contains(part), "{part} in {error}");
+        }
+    }
 }

@@ -46,5 +46,5 @@ pub fn train() -> Result<Vec<u8>, String> {
         seed: SEED,
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
     });
-    Ok(artifact::to_bytes(&model))
+    artifact::to_bytes(&model).map_err(|error| error.to_string())
 }

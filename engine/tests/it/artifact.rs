@@ -10,18 +10,18 @@ use crate::events::{odd, params, train, usual};
 
 static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let params = engine::model::train::TrainParams { n_estimators: 3, max_samples: 32, ..params() };
-    artifact::to_bytes(&train(&usual(60), params))
+    artifact::to_bytes(&train(&usual(60), params)).unwrap()
 });
 
 #[test]
 fn a_loaded_model_scores_to_the_bit_as_the_saved_one() {
     let lines = usual(800);
     let saved = train(&lines, params());
-    let bytes = artifact::to_bytes(&saved);
+    let bytes = artifact::to_bytes(&saved).unwrap();
     let loaded = artifact::from_bytes(&bytes).unwrap();
     assert_eq!(loaded.digest(), saved.digest());
     assert_eq!(loaded.digest().len(), 32);
-    assert_eq!(artifact::to_bytes(&loaded), bytes);
+    assert_eq!(artifact::to_bytes(&loaded).unwrap(), bytes);
     let (mut a, mut b) = (Scratch::default(), Scratch::default());
     for line in lines.iter().chain([&odd()]) {
         let (before, after) = (saved.score(line, &mut a), loaded.score(line, &mut b));

@@ -96,6 +96,7 @@ fn threads_and_batch_cuts_change_no_byte() {
             let mut trainer = trainer(params());
             lines.chunks(cut).for_each(|batch| trainer.observe(batch));
             artifact::to_bytes(&train(&usual(200), params()).with_sessions(trainer.finish().unwrap()))
+                .unwrap()
         })
     };
     let expected = bytes(1, lines.len());
@@ -110,7 +111,7 @@ fn a_stored_model_of_sessions_scores_as_before() {
     let plain = model.digest().to_owned();
     let model = model.with_sessions(trained(&orders(200)));
     assert_ne!(model.digest(), plain);
-    let again = artifact::from_bytes(&artifact::to_bytes(&model)).unwrap();
+    let again = artifact::from_bytes(&artifact::to_bytes(&model).unwrap()).unwrap();
     assert_eq!(again.digest(), model.digest());
     let (before, after) = (model.sessions().unwrap(), again.sessions().unwrap());
     assert_eq!(after.key().as_str(), "trace_id");

@@ -48,7 +48,7 @@ fn observed(lines: &[LogEvent], room: Room, batch: usize) -> FirstPass {
 }
 
 fn finished(second: SecondPass) -> Vec<u8> {
-    artifact::to_bytes(&second.finish(Provenance::default()))
+    artifact::to_bytes(&second.finish(Provenance::default())).unwrap()
 }
 
 proptest! {

@@ -74,7 +74,7 @@ pub(super) fn loaded() -> Loaded {
 /// The artifact of [`train`], made once.
 fn model_bytes(seed: u64) -> Vec<u8> {
     static BYTES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
-    let both = BYTES.get_or_init(|| [1, 2].map(|seed| engine::artifact::to_bytes(&train(seed))));
+    let both = BYTES.get_or_init(|| [1, 2].map(|seed| engine::artifact::to_bytes(&train(seed)).unwrap()));
     both[seed as usize - 1].clone()
 }
 
