@@ -24,7 +24,8 @@ the table gives the median and, in brackets, the least and the greatest.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of raw logs (*.log, also .gz and .zst) for half of the corpus; without it the simulator makes it all
+    /// Folder of raw logs for half of the corpus: each *.log, *.log.gz and *.log.zst in it is one log, plain text or
+    /// JSON lines, other files are not read; without it the simulator makes it all
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Rows of the corpus

@@ -30,7 +30,8 @@ pub struct Arguments {
     /// Seed: the same arguments give the same bytes
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
-    /// Folder of raw logs (*.log, also .gz and .zst) for half of the rows; without it all come from the simulator
+    /// Folder of raw logs for half of the rows: each *.log, *.log.gz and *.log.zst in it is one log, plain text or
+    /// JSON lines, other files are not read; without it all come from the simulator
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     /// Rows that repeat but for their numbers: 300 lines over and over, every number redrawn
@@ -191,7 +192,8 @@ fn read_logs(folder: &Path) -> Result<Vec<Vec<LogEvent>>> {
     paths.sort();
     ensure!(
         !paths.is_empty(),
-        "--data: {} holds no *.log, *.log.gz or *.log.zst; give a folder of raw logs",
+        "--data: {} holds no *.log, *.log.gz or *.log.zst; give a folder of raw logs (`bench quality`, `incidents` \
+         and `online` take labelled ones, this does not)",
         folder.display()
     );
     paths.iter().map(|path| read_log(path)).collect()

@@ -30,7 +30,8 @@ Charts: trees, columns, vocabulary, rows, services.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Arguments {
-    /// Folder of raw logs for half of the lines; without it the simulator makes them all
+    /// Folder of raw logs for half of the lines: each *.log, *.log.gz and *.log.zst in it is one log, plain text or
+    /// JSON lines, other files are not read; without it the simulator makes them all
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// Lines of a measurement

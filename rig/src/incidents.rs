@@ -22,7 +22,9 @@ use crate::table::figure;
 /// What to run.
 #[derive(Debug, Args)]
 pub struct Arguments {
-    /// Folders with NAME.csv.zst, NAME_faults.csv and NAME_normal.csv.zst
+    /// Folders of recordings, three files each: NAME.csv.zst and NAME_normal.csv.zst (columns timestamp, service, level,
+    /// message and trace_id; the second is a time without faults, to train on) and NAME_faults.csv (timestamp, service,
+    /// inject_type: when a fault began, in which service, of which kind)
     #[arg(long, required = true)]
     data: Vec<PathBuf>,
     /// Print one JSON object instead of the table
@@ -84,16 +86,13 @@ struct Row {
 /// A recording cannot be read or used, none is there, or standard output cannot be written.
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut rows = Vec::new();
+    let mut missing = Vec::new();
     for folder in &arguments.data {
-        for recording in recordings(folder)? {
+        for recording in recordings(folder, &mut missing)? {
             rows.extend(measure(&recording, arguments.show)?);
         }
     }
-    ensure!(
-        !rows.is_empty(),
-        "no NAME.csv.zst with NAME_faults.csv and NAME_normal.csv.zst beside it is in {}",
-        arguments.data.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
-    );
+    ensure!(!rows.is_empty(), "--data: nothing to measure: {}", missing.join("; "));
     if arguments.json {
         println!("{}", serde_json::to_string(&serde_json::json!({ "incidents": rows }))?);
         return Ok(());
@@ -116,9 +115,11 @@ struct Recording {
     faults: PathBuf,
 }
 
-fn recordings(folder: &Path) -> Result<Vec<Recording>> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+/// The whole recordings of a folder; of those that are not whole, `missing` is told what they lack.
+fn recordings(folder: &Path, missing: &mut Vec<String>) -> Result<Vec<Recording>> {
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("--data: cannot read the folder {}", folder.display()))?;
+    let told = missing.len();
     let mut found = Vec::new();
     for entry in entries {
         let lines = entry?.path();
@@ -126,9 +127,19 @@ fn recordings(folder: &Path) -> Result<Vec<Recording>> {
         let Some(name) = file.strip_suffix(".csv.zst") else { continue };
         let normal = folder.join(format!("{name}_normal.csv.zst"));
         let faults = folder.join(format!("{name}_faults.csv"));
-        if normal.exists() && faults.exists() {
+        let lacks: Vec<String> = [&normal, &faults]
+            .into_iter()
+            .filter(|path| !path.exists())
+            .map(|path| path.file_name().unwrap_or_default().to_string_lossy().into_owned())
+            .collect();
+        if lacks.is_empty() {
             found.push(Recording { name: name.to_owned(), lines, normal, faults });
+        } else if !name.ends_with("_normal") {
+            missing.push(format!("{} lacks {} beside it", lines.display(), lacks.join(" and ")));
         }
+    }
+    if found.is_empty() && missing.len() == told {
+        missing.push(format!("{} holds no NAME.csv.zst", folder.display()));
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
@@ -282,5 +293,29 @@ fn tell(fault: &Fault, ours: Option<usize>, reference: Option<usize>, suspects: 
     );
     for suspect in suspects.iter().take(5) {
         println!("    {:6.1} {}: {}", suspect.nats, suspect.service, suspect.reasons.join("; "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recording_that_is_not_whole_is_named_with_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = || {
+            let mut missing = Vec::new();
+            let found = recordings(folder.path(), &mut missing).unwrap();
+            (found.len(), missing.join("; "))
+        };
+        let (found, missing) = told();
+        assert!(found == 0 && missing.contains("holds no NAME.csv.zst"), "{missing}");
+        for name in ["shop.csv.zst", "shop_normal.csv.zst"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let (found, missing) = told();
+        assert!(found == 0 && missing.ends_with("shop.csv.zst lacks shop_faults.csv beside it"), "{missing}");
+        std::fs::write(folder.path().join("shop_faults.csv"), "").unwrap();
+        assert_eq!(told(), (1, String::new()));
     }
 }

@@ -17,8 +17,10 @@ use super::table;
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Folders of logs: labelled ones, recordings with NAME_faults.csv beside them, and plain ones
-    #[arg(long, required = true)]
+    /// Folders of logs, each file by what it is: *.csv and *.csv.zst with a column `label` (0 or 1) by average precision,
+    /// NAME.csv.zst with NAME_faults.csv and NAME_normal.csv.zst beside it by the rank of the faulty service, others
+    /// (also *.log and *.log.zst) by the share of their later half that is called odd
+    #[arg(long, required = true, value_name = "DIR")]
     data: Vec<PathBuf>,
     /// Seeds to repeat each measurement with
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=1000))]
@@ -68,7 +70,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         rows.extend(measure(&path, &variants, arguments.seeds)?);
         eprintln!("{name}");
     }
-    ensure!(!rows.is_empty(), "no logs were found");
+    let folders = arguments.data.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>();
+    ensure!(
+        !rows.is_empty(),
+        "--data: {} holds no *.csv, *.csv.zst, *.log or *.log.zst whose name holds {:?}",
+        folders.join(", "),
+        arguments.only
+    );
     let titles = variants.iter().map(|variant| match variant {
         None => "off".to_owned(),
         Some(settings) => format!("{}/{}", settings.step, settings.severe_weight),
@@ -82,7 +90,7 @@ fn files(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for folder in folders {
         let entries = std::fs::read_dir(folder)
-            .with_context(|| format!("cannot read the folder {}", folder.display()))?;
+            .with_context(|| format!("--data: cannot read the folder {}", folder.display()))?;
         for entry in entries {
             let path = entry?.path();
             let name = path.to_string_lossy();

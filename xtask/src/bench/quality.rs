@@ -18,8 +18,9 @@ use labelled::{Case, Labelled, Split};
 
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// Folder of labelled logs
-    #[arg(long)]
+    /// Folder of labelled logs: each *.csv and *.csv.zst in it with a column `label` (0 or 1) beside timestamp, service,
+    /// level and message is measured, by sessions where it has a column `session`; other files are not read
+    #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Print JSON instead of a table
     #[arg(long)]
@@ -89,8 +90,8 @@ struct Row {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let folder = &arguments.data;
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let entries = std::fs::read_dir(folder)
+        .with_context(|| format!("--data: cannot read the folder {}", folder.display()))?;
     let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
     paths.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
@@ -103,7 +104,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             rows.extend(measure(&labelled, arguments)?);
         }
     }
-    ensure!(!rows.is_empty(), "no *.csv or *.csv.zst of {} has a `label` column", folder.display());
+    ensure!(
+        !rows.is_empty(),
+        "--data: {} holds {} *.csv or *.csv.zst with names that begin with {:?}, and none of them has a column `label`",
+        folder.display(),
+        paths.len(),
+        arguments.only
+    );
     if arguments.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {
