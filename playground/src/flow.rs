@@ -270,6 +270,8 @@ impl Flow {
             message: event.message.clone(),
             score: value,
             percentile,
+            forest: score.forest,
+            surprisal: score.surprisal,
             odd,
             reasons: explanation
                 .iter()

@@ -89,6 +89,10 @@ pub struct Line {
     pub score: f64,
     /// Where the score stands in the training distribution, 0–100.
     pub percentile: f64,
+    /// The forest's own score, in [0, 1].
+    pub forest: f64,
+    /// Mean of the three greatest word surprisals, in nats.
+    pub surprisal: f64,
     /// Whether the score is above the threshold.
     pub odd: bool,
     /// What made it odd; empty where it is not.

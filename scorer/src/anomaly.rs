@@ -68,8 +68,6 @@ pub struct AnomalyRecord {
 
 /// Longest service, word or pattern in a record, in bytes; longer ones are cut.
 const NAME_BYTES: usize = 1_024;
-/// Most reasons in a record.
-const REASONS: usize = 8;
 
 /// How grave an odd line of this score is.
 pub fn severity(score: Score, loaded: &Loaded) -> Severity {
@@ -93,7 +91,7 @@ impl AnomalyRecord {
     ) -> Self {
         let short = |text: &str| cut(text, NAME_BYTES).to_owned();
         let message = cut(&event.message, message_bytes);
-        let reasons = explanation.reasons.into_iter().take(REASONS);
+        let reasons = explanation.reasons.into_iter();
         Self {
             schema: SCHEMA,
             id,
@@ -325,6 +323,7 @@ pub(crate) mod tests {
             .collect();
         assert_eq!(documented, written);
         assert!(table.contains(&format!("now {SCHEMA} ")));
+        assert!(table.contains(&format!("At most {} reasons", engine::model::MOST_REASONS)));
     }
 
     #[test]

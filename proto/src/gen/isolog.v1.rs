@@ -8,7 +8,7 @@ pub struct LogEvent {
     /// The service, component or program that wrote it; may be empty.
     #[prost(string, tag = "2")]
     pub service: ::prost::alloc::string::String,
-    /// Severity.
+    /// Severity. In a request a number that is none of `Level` is refused.
     #[prost(enumeration = "Level", tag = "3")]
     pub level: i32,
     /// The text of the line. Required, not only white space.
@@ -94,6 +94,10 @@ pub struct ScoredEvent {
     /// The nearest pattern that training saw often, where one shares words with the line.
     #[prost(string, optional, tag = "8")]
     pub nearest_pattern: ::core::option::Option<::prost::alloc::string::String>,
+    /// The surprisal reference: the mean of the three greatest surprisals of the line's words, in nats, greater is
+    /// odder. Every server of this version tells it; one from before does not.
+    #[prost(double, optional, tag = "9")]
+    pub surprisal: ::core::option::Option<f64>,
 }
 /// A line that was not accepted.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -325,7 +329,7 @@ impl Level {
         }
     }
 }
-/// For which lines the reasons are worked out. It costs more than the score itself.
+/// For which lines the reasons are worked out. It costs more than the score itself. Another number is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
 pub enum Explain {

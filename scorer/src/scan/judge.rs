@@ -90,7 +90,7 @@ impl Judge {
             seed: TrainParams::default().seed,
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
         });
-        eprintln!("no --model: trained on the {rows} lines of the input itself");
+        tell!("no --model: trained on the {rows} lines of the input itself");
         Ok(Self { loaded: Loaded::new(model, &settings.model, None), on_itself: true, redactor })
     }
 
@@ -116,11 +116,16 @@ impl Judge {
     /// Takes secrets out of a line, then scores it.
     pub fn score(&self, event: &mut LogEvent, scratch: &mut Scratch) -> Verdict {
         self.redactor.redact(event);
-        let score = match self.on_itself {
+        let score = self.score_redacted(event, scratch);
+        Verdict { score, anomaly: score.score > self.loaded.threshold.score }
+    }
+
+    /// The score of a line whose secrets were taken out.
+    pub fn score_redacted(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
+        match self.on_itself {
             true => self.model().score_training(event, scratch),
             false => self.model().score(event, scratch),
-        };
-        Verdict { score, anomaly: score.score > self.loaded.threshold.score }
+        }
     }
 
     /// Says why.

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use corpus::{Oddest, Place};
 use engine::event::{LogEvent, TimeSource};
-use engine::model::{Reason, Scratch};
+use engine::model::{Reason, Score, Scratch};
 use engine::terminal::{shown, thousands};
 use serde::Serialize;
 
@@ -28,6 +28,7 @@ struct JsonLine<'a> {
     message: &'a str,
     score: f64,
     percentile: f64,
+    forest: f64,
     surprisal: f64,
     anomaly: bool,
     reasons: Vec<Reason>,
@@ -101,8 +102,9 @@ impl Printer {
                     marked(&shown(&event.message, SHOWN_CHARACTERS), &odd_words(&explanation), self.colours);
                 writeln!(
                     out,
-                    "{}\n    {text}\n    {why}",
-                    head(event, place, verdict.score.score, self.colours)
+                    "{}\n    {text}\n    {why}\n    score: {}",
+                    head(event, place, verdict.score.score, self.colours),
+                    standing(verdict.score)
                 )
             }
             _ => Ok(()),
@@ -123,7 +125,7 @@ impl Printer {
             Style::Human { top, oddest } => {
                 let kinds = fold(oddest.into_sorted(), judge, top, &mut scratch);
                 summary(judge, counts, name, &kinds, out)?;
-                kinds.iter().try_for_each(|kind| print_kind(kind, judge, self.colours, out))
+                kinds.iter().try_for_each(|kind| print_kind(kind, judge, self.colours, &mut scratch, out))
             }
         }
     }
@@ -151,6 +153,7 @@ fn json(
         message: &event.message,
         score: verdict.score.score,
         percentile: verdict.score.percentile,
+        forest: verdict.score.forest,
         surprisal: verdict.score.surprisal,
         anomaly: verdict.anomaly,
         reasons: explanation.reasons,
@@ -200,7 +203,21 @@ fn head(event: &LogEvent, place: Place, score: f64, colours: Colours) -> String 
     parts.join("  ")
 }
 
-fn print_kind(kind: &Kind, judge: &Judge, colours: Colours, out: &mut impl Write) -> io::Result<()> {
+/// Where a score stands among the training lines, and what it is reported beside.
+fn standing(score: Score) -> String {
+    format!(
+        "odder than {:.2} % of the training lines; forest {:.3} (0 to 1), surprisal of the rarest words {:.2} nats",
+        score.percentile, score.forest, score.surprisal
+    )
+}
+
+fn print_kind(
+    kind: &Kind,
+    judge: &Judge,
+    colours: Colours,
+    scratch: &mut Scratch,
+    out: &mut impl Write,
+) -> io::Result<()> {
     let Kind { kept, explanation } = kind;
     writeln!(out, "{}", head(&kept.event, kept.place, kept.score, colours))?;
     let text = shown(&kept.event.message, SHOWN_CHARACTERS);
@@ -210,6 +227,7 @@ fn print_kind(kind: &Kind, judge: &Judge, colours: Colours, out: &mut impl Write
         "    why: {}",
         reasons_in_words(&kept.event.message, explanation, judge.rows(), judge.on_itself)
     )?;
+    writeln!(out, "    score: {}", standing(judge.score_redacted(&kept.event, scratch)))?;
     if let Some(nearest) = &explanation.nearest_pattern {
         writeln!(out, "    usual: {}", colours.dim(&shown(nearest, SHOWN_CHARACTERS)))?;
     }

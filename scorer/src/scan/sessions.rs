@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::{ScanArgs, TOP, read_all, report_rejects};
 use crate::EXIT_FOUND;
 use crate::config::Settings;
+use crate::live;
 
 /// Longest text of an event that people are shown, in characters.
 const SHOWN_CHARACTERS: usize = 120;
@@ -32,6 +33,7 @@ struct JsonSession<'a> {
     lines: u32,
     score: f64,
     percentile: f64,
+    forest: f64,
     surprisal: f64,
     anomaly: bool,
     reasons: Vec<Reason>,
@@ -147,6 +149,9 @@ fn judge(
         Some(score) => Threshold { score, share: model.share_above(score) },
         None => model.threshold(contamination),
     };
+    if let Some(doubt) = live::doubt(threshold, "ANOMALY_SCORE_THRESHOLD or CONTAMINATION") {
+        tell!("warning: {}", doubt.replace("training lines", "training sessions"));
+    }
     Ok(Judge { model, threshold, on_itself })
 }
 
@@ -177,7 +182,7 @@ fn train(
     let Some(model) = trainer.finish() else {
         bail!("{name} holds no two sessions by {setting}: at least 2 are needed to train on");
     };
-    eprintln!("no --model: trained on the {} sessions of the input itself", model.sessions());
+    tell!("no --model: trained on the {} sessions of the input itself", model.sessions());
     Ok(model)
 }
 
@@ -201,6 +206,7 @@ fn json(judge: &Judge, odd: &Odd, out: &mut impl Write) -> io::Result<()> {
         lines: session.lines,
         score: score.score,
         percentile: score.percentile,
+        forest: score.forest,
         surprisal: score.surprisal,
         anomaly: *anomaly,
         reasons: judge.explain(session),
@@ -231,6 +237,11 @@ fn print(judge: &Judge, odd: &Odd, out: &mut impl Write) -> io::Result<()> {
         thousands(u64::from(session.lines)),
         session.first,
         session.last
+    )?;
+    writeln!(
+        out,
+        "    odder than {:.2} % of the training sessions; forest {:.3} (0 to 1), surprisal of the rarest event {:.2} nats",
+        score.percentile, score.forest, score.surprisal
     )?;
     for reason in judge.explain(session) {
         writeln!(out, "    {}", in_words(&reason, judge.model.sessions(), judge.on_itself))?;

@@ -29,7 +29,7 @@ pub fn event_of(event: v1::LogEvent, received: EventTime, limits: Limits) -> Res
         let detail = format!("the event's texts have {bytes} bytes; at most {most} are allowed");
         return reject(RejectReason::TooLong, detail);
     }
-    let level = level_of(event.level);
+    let level = level_of(event.level)?;
     let (timestamp, time_source) = match event.timestamp {
         Some(written) => (time_of(written, "event.timestamp")?, TimeSource::Record),
         None => (received, TimeSource::Transport),
@@ -65,9 +65,19 @@ pub fn timestamp(micros: i64) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: micros.div_euclid(1_000_000), nanos }
 }
 
-/// A level on the wire.
-pub fn level_of(level: i32) -> Option<Level> {
-    match v1::Level::try_from(level).unwrap_or_default() {
+/// A level on the wire; `None` where the event names none.
+///
+/// # Errors
+/// The number is none of `Level`.
+pub fn level_of(level: i32) -> Result<Option<Level>, Rejected> {
+    let known = v1::Level::try_from(level).map_err(|_| Rejected {
+        reason: RejectReason::Malformed,
+        detail: format!(
+            "event.level is {level}; allowed: 0 (unspecified), 1 (TRACE), 2 (DEBUG), 3 (INFO), 4 (WARN), 5 (ERROR), \
+             6 (FATAL); send 0 where the level is not known"
+        ),
+    })?;
+    Ok(match known {
         v1::Level::Unspecified => None,
         v1::Level::Trace => Some(Level::Trace),
         v1::Level::Debug => Some(Level::Debug),
@@ -75,7 +85,21 @@ pub fn level_of(level: i32) -> Option<Level> {
         v1::Level::Warn => Some(Level::Warn),
         v1::Level::Error => Some(Level::Error),
         v1::Level::Fatal => Some(Level::Fatal),
-    }
+    })
+}
+
+/// For which lines the reasons are wanted.
+///
+/// # Errors
+/// The number is none of `Explain`.
+pub fn explain_of(explain: i32) -> Result<v1::Explain, Rejected> {
+    v1::Explain::try_from(explain).map_err(|_| Rejected {
+        reason: RejectReason::Malformed,
+        detail: format!(
+            "explain is {explain}; allowed: 0 (as 1), 1 (for anomalies), 2 (for every line), 3 (for none); leave it out \
+             for 1"
+        ),
+    })
 }
 
 fn level_message(level: Option<Level>) -> v1::Level {
@@ -126,6 +150,7 @@ pub fn scored_event(
         reasons,
         pattern,
         nearest_pattern,
+        surprisal: Some(score.surprisal),
     }
 }
 
@@ -210,9 +235,21 @@ mod tests {
     #[test]
     fn every_level_survives_the_wire() {
         for level in Level::ALL {
-            assert_eq!(level_of(level_message(Some(level)).into()), Some(level));
+            assert_eq!(level_of(level_message(Some(level)).into()).unwrap(), Some(level));
         }
-        assert_eq!(level_of(level_message(None).into()), None);
-        assert_eq!(level_of(99), None);
+        assert_eq!(level_of(level_message(None).into()).unwrap(), None);
+    }
+
+    #[test]
+    fn a_number_that_is_no_level_and_no_wish_is_refused_and_named() {
+        for number in [-1, 4, 99] {
+            let rejected = explain_of(number).unwrap_err();
+            assert!(rejected.detail.contains(&format!("explain is {number}; allowed: ")), "{rejected}");
+        }
+        for number in [-1, 7, 99] {
+            let rejected = level_of(number).unwrap_err();
+            assert_eq!(rejected.reason, RejectReason::Malformed);
+            assert!(rejected.detail.contains(&format!("event.level is {number}; allowed: ")), "{rejected}");
+        }
     }
 }

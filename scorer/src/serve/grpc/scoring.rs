@@ -174,8 +174,13 @@ impl Scoring {
         request: v1::ScoreStreamRequest,
         loaded: &Loaded,
     ) -> v1::ScoreStreamResponse {
-        let explain = request.explain();
-        let result = Some(self.line_result(loaded, request.line, explain, &mut self.room()));
+        let result = Some(match convert::explain_of(request.explain) {
+            Ok(explain) => self.line_result(loaded, request.line, explain, &mut self.room()),
+            Err(rejected) => {
+                self.0.metrics.grpc_lines_rejected.inc();
+                v1::LineResult { outcome: Some(Outcome::Rejection(convert::rejection(rejected))) }
+            }
+        });
         v1::ScoreStreamResponse { id: request.id, result, model: Some(convert::model_ref(loaded)) }
     }
 
@@ -206,6 +211,10 @@ impl Scoring {
     }
 }
 
+fn wish(explain: i32) -> Result<v1::Explain, Status> {
+    convert::explain_of(explain).map_err(|rejected| Status::invalid_argument(rejected.to_string()))
+}
+
 fn score_event(
     loaded: &Loaded,
     event: LogEvent,
@@ -228,7 +237,7 @@ impl v1::scoring_service_server::ScoringService for Scoring {
     async fn score(&self, request: Request<v1::ScoreRequest>) -> Result<Response<v1::ScoreResponse>, Status> {
         let request = request.into_inner();
         let loaded = self.model()?;
-        let explain = request.explain();
+        let explain = wish(request.explain)?;
         let mut events = self
             .score_line(&loaded, request.line, explain, &mut self.room())
             .map_err(|rejected| Status::invalid_argument(rejected.to_string()))?;
@@ -257,7 +266,7 @@ impl v1::scoring_service_server::ScoringService for Scoring {
             )));
         }
         let loaded = self.model()?;
-        let explain = request.explain();
+        let explain = wish(request.explain)?;
         let _turn =
             self.0.batches.acquire().await.map_err(|_| Status::unavailable("the server is stopping"))?;
         let this = self.clone();

@@ -169,6 +169,7 @@ impl Answering {
         wire::put_double(3, score.percentile, &mut self.scored);
         wire::put_double(4, score.forest, &mut self.scored);
         wire::put_varint(5, u64::from(anomaly), &mut self.scored);
+        wire::put_optional_double(9, score.surprisal, &mut self.scored);
         wire::put_varint(1, asked.id, out);
         wire::put_nested([2, 1, 1], &self.scored, out);
         out.extend_from_slice(self.model_field(loaded));

@@ -53,8 +53,8 @@ async fn a_line_gets_the_engines_own_score_and_reasons() {
     Decoder::default().decode(ODD.as_bytes(), RecordContext::default(), &mut events).unwrap();
     let own = loaded.model.score(&events[0], &mut Scratch::default());
     assert_eq!(
-        (result.score, result.percentile, result.forest_score),
-        (own.score, own.percentile, own.forest)
+        (result.score, result.percentile, result.forest_score, result.surprisal),
+        (own.score, own.percentile, own.forest, Some(own.surprisal))
     );
     assert!(result.anomaly);
     assert!(result.reasons.iter().any(|reason| reason.word.contains("vault") && reason.seen == 0));

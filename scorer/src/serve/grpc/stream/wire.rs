@@ -147,8 +147,7 @@ fn time(mut bytes: &[u8]) -> Option<EventTime> {
 }
 
 fn level(number: u64) -> Option<Option<Level>> {
-    let level = v1::Level::try_from(i32::try_from(number).ok()?).ok()?;
-    Some(convert::level_of(level.into()))
+    convert::level_of(i32::try_from(number).ok()?).ok()
 }
 
 fn pair(mut bytes: &[u8]) -> Option<(&str, &str)> {
@@ -174,9 +173,14 @@ pub fn put_varint(tag: u32, number: u64, out: &mut Vec<u8>) {
 /// Writes a number that is not the default.
 pub fn put_double(tag: u32, number: f64, out: &mut Vec<u8>) {
     if number != 0.0 {
-        encode_key(tag, WireType::SixtyFourBit, out);
-        out.extend_from_slice(&number.to_le_bytes());
+        put_optional_double(tag, number, out);
     }
+}
+
+/// Writes a number of a field that may be left out.
+pub fn put_optional_double(tag: u32, number: f64, out: &mut Vec<u8>) {
+    encode_key(tag, WireType::SixtyFourBit, out);
+    out.extend_from_slice(&number.to_le_bytes());
 }
 
 /// Writes a text or a message that consists of these parts.

@@ -180,6 +180,10 @@ struct DeliveryField {
 struct Explained {
     #[serde(flatten)]
     line: EvidenceField,
+    /// The forest's own score by that model, in [0, 1].
+    forest: Option<f64>,
+    /// Mean of the three greatest word surprisals by that model, in nats.
+    surprisal: Option<f64>,
     reasons: Vec<Reason>,
     pattern: Option<String>,
     pattern_seen: Option<u64>,
@@ -249,15 +253,21 @@ fn explain(line: EvidenceField, service: &str, loaded: Option<&Loaded>) -> Expla
     let Some(loaded) = loaded else {
         return Explained {
             line,
+            forest: None,
+            surprisal: None,
             reasons: Vec::new(),
             pattern: None,
             pattern_seen: None,
             nearest_pattern: None,
         };
     };
-    let explanation = loaded.model.explain(&event, &mut Scratch::default());
+    let mut scratch = Scratch::default();
+    let score = loaded.model.score(&event, &mut scratch);
+    let explanation = loaded.model.explain(&event, &mut scratch);
     Explained {
         line,
+        forest: Some(score.forest),
+        surprisal: Some(score.surprisal),
         reasons: explanation.reasons,
         pattern: Some(explanation.pattern),
         pattern_seen: Some(explanation.pattern_seen),
