@@ -31,7 +31,8 @@ const OTHER: u64 = 0;
 pub struct OnlineSettings {
     /// Lines of a service after which what they held takes effect, 1–1 000 000.
     pub step: u32,
-    /// What a line of level ERROR or FATAL weighs against one of any other level, 0–1.
+    /// What a line of level ERROR or FATAL weighs against one of any other level, 0–1: words that only such lines
+    /// have never count as more frequent than this share of their service's lines.
     pub severe_weight: f64,
     /// Services that are counted apart; those beyond share one place. 1–100 000.
     pub services: usize,
@@ -165,8 +166,9 @@ impl OnlineCounts {
         let units = self.settings.units(line.level());
         let service = self.services.entry(place).or_default();
         let surprising = |key: &u64| counts.surprisal(*key, 0) >= LEAST_NATS;
+        let wordless = line.keys().is_empty().then(|| line.pattern_key());
         service.count(
-            line.keys().iter().copied().filter(surprising),
+            line.keys().iter().copied().chain(wordless).filter(surprising),
             units,
             self.settings.step,
             self.settings.most_keys(),
@@ -184,7 +186,8 @@ impl OnlineCounts {
 ///
 /// A word's share of the lines is (u + P·p)/(n + P), with u of the service's n lines since training by weight, p its
 /// share in training and P = 1,000 lines (Dirichlet smoothing, Zhai & Lafferty, ACM TOIS 2004). What was seen only
-/// ever makes a key less surprising.
+/// ever makes a key less surprising. Since u ≤ w·n for a word that only lines of weight w have, its share never
+/// exceeds the greater of w and p: however often a fault comes, its words stay as surprising as −ln w, 3 nats at .05.
 #[derive(Clone, Copy, Debug)]
 pub struct Overlaid<'a> {
     counts: &'a Counts,
@@ -199,6 +202,10 @@ impl Surprisals for Overlaid<'_> {
         let seen = f64::from(*units) / f64::from(UNITS);
         let share = (seen + PRIOR_LINES * (-trained).exp()) / (service.lines as f64 + PRIOR_LINES);
         trained.min(-share.ln())
+    }
+
+    fn is_new_service(&self, service: u64, own: u32) -> bool {
+        self.service.is_none() && self.counts.seen(service) <= own
     }
 }
 

@@ -61,6 +61,24 @@ fn a_recurring_fault_stays_odder_than_its_weight_allows() {
     assert_eq!(score(&deaf, &line), before);
 }
 
+/// The bound of the weight: even where a service says nothing but the fault.
+#[test]
+fn words_of_a_fault_alone_never_count_as_more_frequent_than_its_weight() {
+    for weight in [0.01, 0.05, 0.3] {
+        let mut online = OnlineCounts::new(OnlineSettings { severe_weight: weight, ..settings(100) });
+        let line = new_feature(Level::Error);
+        let surprisal =
+            |online: &OnlineCounts| MODEL.score_online(&line, online, &mut Scratch::default()).surprisal;
+        let before = surprisal(&online);
+        replay(&mut online, std::iter::repeat_n(&line, 40_000));
+        let (after, bound) = (surprisal(&online), -f64::ln(weight));
+        // A weight is kept in units of 1/1024 of a line.
+        assert!(after > bound - 0.05, "{after} nats are below {bound} at weight {weight}");
+        // And it is the bound that holds it: the fault did become far more usual.
+        assert!(after < bound + 0.3 && after < before - 0.5, "{after} nats of {before} at weight {weight}");
+    }
+}
+
 #[test]
 fn nothing_becomes_odder_by_what_other_lines_say() {
     let mut online = OnlineCounts::new(settings(50));

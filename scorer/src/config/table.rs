@@ -194,7 +194,7 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Model, "ALERT_BUDGET_PER_DAY", "10", "0.001 to 1000000", "An anomaly is a warning above the score that so many lines a day are expected to exceed, by the training scores and at the training's rate; below it, it is an info."),
     Setting::new(Group::Learn, "ONLINE_COUNTS", "false", "`true` or `false`", "Words that recur since the training become usual, per service.").switch(),
     Setting::new(Group::Learn, "ONLINE_STEP_LINES", "1000", "1 to 1000000 lines", "Lines of a service after which what they held takes effect."),
-    Setting::new(Group::Learn, "ONLINE_SEVERE_WEIGHT", "0.05", "0 to 1", "What a line of level ERROR or FATAL counts against another one, so that a recurring fault does not become usual."),
+    Setting::new(Group::Learn, "ONLINE_SEVERE_WEIGHT", "0.05", "0 to 1", "What a line of level ERROR or FATAL counts against another one: what only such lines say never counts as more frequent than this share of a service's lines, so a fault that is one line of many stays odd, and one that is nearly all a service says becomes less so."),
     Setting::new(Group::Learn, "MAX_SERVICES", "10000", "1 to 100000", "Services of one partition or input that are learnt apart; those beyond share one place."),
     Setting::new(Group::Learn, "SNAPSHOT_INTERVAL_MS", "5000", "100 to 600000 ms", "How often what was learnt is written, with the positions that it stands at; where something learns, positions are committed with it."),
     Setting::new(Group::Learn, "STATE_TOPIC", "isolog_state", "a topic name, or empty for off", "Compacted topic that keeps what was learnt of Kafka's partitions, made where it is missing; off: it is lost at a restart and a rebalance."),
