@@ -70,6 +70,7 @@ pub struct Line {
     columns: Vec<(u32, f32)>,
     pattern_key: u64,
     service_pattern_key: u64,
+    is_nameless: bool,
     level: Option<Level>,
 }
 
@@ -101,6 +102,7 @@ impl Line {
         let Self { canonical, masked, keyed, keys, .. } = self;
         masked.mask(canonical);
         self.level = line.level;
+        self.is_nameless = line.service.is_empty();
         self.columns.clear();
         keyed.clear();
         keys.clear();
@@ -169,6 +171,11 @@ impl Line {
     /// Keys of the service and the level.
     pub fn context_keys(&self) -> [u64; 2] {
         [self.keyed[0].key, self.keyed[1].key]
+    }
+
+    /// Key of the service; none where the event names none.
+    pub fn service_key(&self) -> Option<u64> {
+        (!self.is_nameless).then(|| self.keyed[0].key)
     }
 
     /// The distinct keys of the message's words.

@@ -28,6 +28,8 @@ pub struct View<'a> {
     pub columns: &'a [(u32, f32)],
     /// Distinct keys of the masked words.
     pub keys: &'a [u64],
+    /// Key of the service, where the line names one.
+    pub service: Option<u64>,
     /// Key of the pattern.
     pub pattern: u64,
     /// The level.
@@ -36,7 +38,13 @@ pub struct View<'a> {
 
 impl<'a> From<&'a Line> for View<'a> {
     fn from(line: &'a Line) -> Self {
-        Self { columns: line.columns(), keys: line.keys(), pattern: line.pattern_key(), level: line.level() }
+        Self {
+            columns: line.columns(),
+            keys: line.keys(),
+            service: line.service_key(),
+            pattern: line.pattern_key(),
+            level: line.level(),
+        }
     }
 }
 
@@ -87,11 +95,18 @@ pub struct Core {
 pub trait Surprisals {
     /// In nats; `own` is 1 where the line itself is one of those counted and is left out.
     fn surprisal(&self, key: u64, own: u32) -> f64;
+
+    /// Whether neither training nor anything since knows the service; `own` as above.
+    fn is_new_service(&self, service: u64, own: u32) -> bool;
 }
 
 impl Surprisals for Counts {
     fn surprisal(&self, key: u64, own: u32) -> f64 {
         Self::surprisal(self, key, own)
+    }
+
+    fn is_new_service(&self, service: u64, own: u32) -> bool {
+        self.seen(service) <= own
     }
 }
 
@@ -126,9 +141,13 @@ impl Surprisal {
     }
 }
 
-/// The surprisal of a line's words; `own` is 1 for a training line, which is then left out of the counts.
+/// The surprisal of a line's words, or where it has none of its pattern, and of a service that is new; `own` is 1 for a
+/// training line, which is then left out of the counts.
 pub fn surprisal(counts: &impl Surprisals, view: View<'_>, own: u32) -> Surprisal {
-    Surprisal::of(view.keys.iter().map(|key| counts.surprisal(*key, own)))
+    let wordless = view.keys.is_empty().then_some(view.pattern);
+    let service = view.service.filter(|service| counts.is_new_service(*service, own));
+    let keys = view.keys.iter().copied().chain(wordless).chain(service);
+    Surprisal::of(keys.map(|key| counts.surprisal(key, own)))
 }
 
 /// A forest's raw channel value: the shorter the paths, the odder.

@@ -16,7 +16,7 @@ use crate::event::{Level, LogEvent};
 use crate::features::{Keyed, Line, WordKind};
 
 /// Most reasons of one line.
-const MOST_REASONS: usize = 5;
+pub const MOST_REASONS: usize = 5;
 /// What brings less than this is not worth a reason.
 const LEAST_NATS: f64 = 0.05;
 /// Longest word that is shown, in bytes.
@@ -106,11 +106,12 @@ fn shares(
 ) -> Shares {
     let keyed = line.keyed();
     let mut shares =
-        Shares { surprisal: vec![0.0; keyed.len()], forest: vec![0.0; keyed.len()], pattern: 0.0 };
-    let mut surprisals = surprisals(counts, keyed, own);
+        Shares { surprisal: vec![0.0; keyed.len() + 1], forest: vec![0.0; keyed.len()], pattern: 0.0 };
+    let mut surprisals = surprisals(counts, line, own);
     shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.mean_nats);
     keep_greatest(&mut surprisals);
     shares.pattern += add_scaled(&mut shares.surprisal, &surprisals, channels.top_nats);
+    shares.pattern += shares.surprisal.pop().unwrap_or_default();
     let row: Vec<(u32, f64)> = core::text_row(line.columns()).collect();
     let credits = explaining.credits(core, &row);
     let nats = channels.forest_nats;
@@ -129,16 +130,21 @@ fn add_scaled(to: &mut [f64], weights: &[f64], nats: f64) -> f64 {
     0.0
 }
 
-/// The surprisals of the message's words; a repeated word counts once.
-fn surprisals(counts: &impl Surprisals, keyed: &[Keyed], own: u32) -> Vec<f64> {
+/// The surprisals that the channels are made of, as [`core::surprisal`] has them: those of the message's words, a
+/// repeated one once, that of a new service, and last that of the pattern, for a line without words.
+fn surprisals(counts: &impl Surprisals, line: &Line, own: u32) -> Vec<f64> {
+    let keyed = line.keyed();
     let mut met = hashbrown::HashSet::with_capacity(keyed.len());
-    keyed
-        .iter()
-        .map(|keyed| match keyed.kind {
-            WordKind::Message(_) if met.insert(keyed.key) => counts.surprisal(keyed.key, own),
-            WordKind::Message(_) | WordKind::Service | WordKind::Level => 0.0,
-        })
-        .collect()
+    let service = line.service_key().filter(|service| counts.is_new_service(*service, own));
+    let of = |keyed: &Keyed| match keyed.kind {
+        WordKind::Message(_) if met.insert(keyed.key) => counts.surprisal(keyed.key, own),
+        WordKind::Service => service.map_or(0.0, |service| counts.surprisal(service, own)),
+        WordKind::Message(_) | WordKind::Level => 0.0,
+    };
+    let mut surprisals: Vec<f64> = keyed.iter().map(of).collect();
+    let is_wordless = line.keys().is_empty();
+    surprisals.push(if is_wordless { counts.surprisal(line.pattern_key(), own) } else { 0.0 });
+    surprisals
 }
 
 /// Sets those below the third greatest to 0.

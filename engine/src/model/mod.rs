@@ -17,6 +17,7 @@ mod stored;
 mod tail_shape;
 pub mod train;
 
+pub use explain::MOST_REASONS;
 pub use online::{OnlineCounts, OnlineSettings};
 pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
@@ -50,7 +51,7 @@ pub struct Score {
     pub percentile: f64,
     /// The forest's own score 2^(-E[h(x)]/c(n)), in [0, 1].
     pub forest: f64,
-    /// The surprisal reference: mean of the three largest word surprisals, in nats.
+    /// The surprisal reference: mean of the three largest word surprisals, in nats; words as in [`Model`].
     pub surprisal: f64,
 }
 
@@ -167,7 +168,8 @@ impl Scratch {
 /// A line's oddness is a sum, in nats, of three channels and a prior:
 /// - the Isolation Forest on the hashed shapes of its words, its service and its level;
 /// - the mean of its three greatest word surprisals, −ln((d + ½)/(N + 1)) for a masked word that d of N lines have;
-/// - the mean of all its word surprisals;
+/// - the mean of all its word surprisals, where a service that training never saw counts as one word more, and the
+///   pattern in place of the words where there are none, in both means;
 /// - 3 nats for each step of severity above INFO (WARN 1, ERROR 2, FATAL 3).
 ///
 /// Each channel counts with its log tail probability, −ln((k + ½)/(n + 1)) where k of n training lines are at

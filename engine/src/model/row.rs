@@ -20,6 +20,7 @@ struct Held {
     context_keys: [u64; 2],
     pattern: u64,
     service_pattern: u64,
+    is_nameless: bool,
     level: Option<Level>,
     text: OnceLock<Text>,
 }
@@ -42,6 +43,7 @@ impl Row {
             context_keys: line.context_keys(),
             pattern: line.pattern_key(),
             service_pattern: line.service_pattern_key(),
+            is_nameless: line.service_key().is_none(),
             level: line.level(),
             text: OnceLock::new(),
         }))
@@ -89,6 +91,7 @@ impl Row {
         View {
             columns: held.columns.get().map_or(&[], |columns| columns),
             keys: &held.keys,
+            service: (!held.is_nameless).then_some(held.context_keys[0]),
             pattern: held.pattern,
             level: held.level,
         }
