@@ -92,7 +92,7 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     if lines == 0 {
         let left: u64 = nobodys.values().sum();
         let why = if left > 0 { "no partition has had any of their services" } else { "could not be read" };
-        eprintln!("error: no line of {} was learnt: {why}; nothing is changed", args.files.join(" "));
+        tell!("error: no line of {} was learnt: {why}; nothing is changed", args.files.join(" "));
         return Ok(ExitCode::from(EXIT_ERROR));
     }
     let bytes = filling.keep()?;

@@ -172,7 +172,7 @@ impl Test<'_> {
         report_rejects(reader.rejects(), prints_json);
         if self.days.lines() == 0 {
             self.out.flush()?;
-            eprintln!("error: no line of {} could be read", self.args.inputs.join(" "));
+            tell!("error: no line of {} could be read", self.args.inputs.join(" "));
             return Ok(ExitCode::from(EXIT_ERROR));
         }
         if !prints_json {

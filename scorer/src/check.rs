@@ -16,7 +16,7 @@ use store::StoreSettings;
 
 use crate::EXIT_ERROR;
 use crate::config::{Flags, Input, Place, Settings};
-use crate::live::{LiveModel, ModelFile};
+use crate::live::{self, LiveModel, ModelFile};
 use crate::state;
 
 /// Longest wait for a broker's answer.
@@ -126,7 +126,7 @@ fn check_model(settings: &Settings, findings: &mut Findings) {
                 loaded.threshold.share * 100.0
             );
             findings.add(
-                if loaded.threshold.share > 0.5 { Verdict::Warning } else { Verdict::Ok },
+                if live::doubt(loaded.threshold, "").is_some() { Verdict::Warning } else { Verdict::Ok },
                 what,
                 found,
             );

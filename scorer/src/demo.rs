@@ -140,17 +140,17 @@ async fn load_or_train(app: &mut App, seed: u64) -> anyhow::Result<()> {
     let path = &app.settings.model.path;
     if path.exists() {
         run::load_model(app).await?;
-        println!("Model: {}, as MODEL_PATH says.", path.display());
+        show::print(&format!("Model: {}, as MODEL_PATH says.\n", path.display()));
         return Ok(());
     }
     let (settings, began) = (Arc::clone(&app.settings), Instant::now());
     let trained = tokio::task::spawn_blocking(move || train::train(&settings, seed)).await??;
-    println!(
-        "Model: there is none at {}, so one was trained in memory from {} in {:.1} s.",
+    show::print(&format!(
+        "Model: there is none at {}, so one was trained in memory from {} in {:.1} s.\n",
         path.display(),
         trained.from,
         began.elapsed().as_secs_f64(),
-    );
+    ));
     app.model_file = None;
     app.model.set(Loaded::new(trained.model, &app.settings.model, None));
     Ok(())
@@ -177,7 +177,7 @@ async fn bind_or_next(
 ) -> anyhow::Result<Option<TcpListener>> {
     match serve::bind(setting, address).await {
         Err(error) if is_default(settings, setting) => {
-            println!("{error}; taking a free port instead.");
+            show::print(&format!("{error}; taking a free port instead.\n"));
             let free = address.map(|address| SocketAddr::new(address.ip(), 0));
             serve::bind(setting, free).await
         }
@@ -187,11 +187,11 @@ async fn bind_or_next(
 
 fn say_where(app: &App, servers: &Servers) {
     if let Some(address) = servers.http {
-        println!("Page:  http://{address}");
+        show::print(&format!("Page:  http://{address}\n"));
     }
     if let Some(address) = servers.grpc {
         let scheme = if app.settings.serve.grpc_tls.is_some() { "TLS" } else { "plaintext" };
-        println!("gRPC:  {address} ({scheme}; scoring, OTLP logs, reflection)");
+        show::print(&format!("gRPC:  {address} ({scheme}; scoring, OTLP logs, reflection)\n"));
     }
-    println!("Ctrl-C ends it.\n");
+    show::print(&format!("Ctrl-C ends it.\n\n"));
 }

@@ -96,7 +96,7 @@ fn explain(args: ExplainArgs) -> anyhow::Result<ExitCode> {
         let context = RecordContext { transport_time: now, service: None };
         let mut events = Vec::new();
         if let Err(rejected) = decoder.decode(bytes, context, &mut events) {
-            eprintln!("error: the line cannot be read: {rejected}");
+            tell!("error: the line cannot be read: {rejected}");
             return Ok(false);
         }
         for event in events {

@@ -54,11 +54,11 @@ pub fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Ok((status, body)) => {
-            eprintln!("http://{host}{path} answers {status}: {}", body.trim_end());
+            tell!("http://{host}{path} answers {status}: {}", body.trim_end());
             Ok(ExitCode::from(EXIT_FOUND))
         }
         Err(error) => {
-            eprintln!("http://{host}{path} does not answer: {error:#}");
+            tell!("http://{host}{path} does not answer: {error:#}");
             Ok(ExitCode::from(EXIT_FOUND))
         }
     }

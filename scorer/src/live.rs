@@ -44,6 +44,18 @@ pub struct Loaded {
     pub trained_at: jiff::Timestamp,
 }
 
+/// Says so where a threshold, which `source` gave, calls most of what was trained on anomalous.
+pub fn doubt(threshold: Threshold, source: &str) -> Option<String> {
+    (threshold.share > SUSPICIOUS_SHARE).then(|| {
+        format!(
+            "{source} calls {:.1} % of the training lines anomalous, everything that scores above {:.3}; a greater \
+             threshold calls fewer",
+            threshold.share * 100.0,
+            threshold.score,
+        )
+    })
+}
+
 impl Loaded {
     /// A model with its threshold: ANOMALY_SCORE_THRESHOLD, else CONTAMINATION, else what it was trained with.
     pub fn new(model: Model, settings: &ModelSettings, path: Option<PathBuf>) -> Self {
@@ -57,13 +69,8 @@ impl Loaded {
                 (model.threshold(trained), "the contamination it was trained with")
             }
         };
-        if threshold.share > SUSPICIOUS_SHARE {
-            tracing::warn!(
-                threshold = threshold.score,
-                share = threshold.share,
-                "{threshold_source} calls {:.1} % of the training lines anomalous; a greater threshold calls fewer",
-                threshold.share * 100.0,
-            );
+        if let Some(doubt) = doubt(threshold, threshold_source) {
+            tracing::warn!(threshold = threshold.score, share = threshold.share, "{doubt}");
         }
         let warning_score = model.threshold_for_budget(settings.alert_budget_per_day);
         let model = Arc::new(model);

@@ -1,5 +1,8 @@
 //! `scorer`: scores log streams, answers gRPC and looks into files. Only the command line is here.
 
+#[macro_use]
+mod tell;
+
 mod ahead;
 mod alert;
 mod anomaly;
@@ -89,7 +92,7 @@ enum Command {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     if rustls::crypto::ring::default_provider().install_default().is_err() {
-        eprintln!("error: another TLS provider was installed first");
+        tell!("error: another TLS provider was installed first");
         return ExitCode::from(EXIT_ERROR);
     }
     let result = match cli.command {
@@ -114,7 +117,7 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        tell!("error: {error:#}");
         ExitCode::from(EXIT_ERROR)
     })
 }

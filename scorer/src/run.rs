@@ -328,12 +328,16 @@ impl Signals {
 /// The program's own log, on standard error.
 pub fn init_log(settings: &LogSettings) {
     let filter = EnvFilter::try_new(&settings.filter).unwrap_or_default();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // Where standard error is closed there is nobody to tell that it is.
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let result = match settings.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).try_init(),
     };
     if let Err(error) = result {
-        eprintln!("warning: no log is written: {error}");
+        tell!("warning: no log is written: {error}");
     }
 }

@@ -20,6 +20,7 @@ use engine::terminal::{lines, shown};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{Flags, Reading, Settings};
+use crate::live;
 use crate::{EXIT_ERROR, EXIT_FOUND};
 use follow::Followed;
 pub use judge::Judge;
@@ -49,7 +50,7 @@ pub struct ScanArgs {
     #[arg(long, value_name = "FILE")]
     model: Option<PathBuf>,
     /// Show the N oddest only (kinds of line; single lines with --json)
-    #[arg(long, value_name = "N", conflicts_with = "follow")]
+    #[arg(long, value_name = "N", conflicts_with = "follow", value_parser = at_least_one)]
     top: Option<usize>,
     /// Print one JSON object per anomaly, in the order of the input
     #[arg(long)]
@@ -74,6 +75,13 @@ pub struct ScanArgs {
     /// Settings.
     #[command(flatten)]
     settings: Flags<Reading>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("allowed: a whole number from 1 on; leave --top out for {TOP} kinds of line")),
+    }
 }
 
 /// `scorer scan`.
@@ -118,6 +126,9 @@ fn scan(args: ScanArgs) -> anyhow::Result<ExitCode> {
         Some(path) => Judge::with_model(path, &settings)?,
         None => Judge::trained_on(&inputs, &options, &settings)?,
     };
+    if let Some(doubt) = live::doubt(judge.loaded.threshold, judge.loaded.threshold_source) {
+        tell!("warning: {doubt}");
+    }
     let out = io::stdout();
     let colours = Colours::new(!args.json && out.is_terminal());
     let mut printer = match (args.json, args.top) {
@@ -136,7 +147,7 @@ fn scan(args: ScanArgs) -> anyhow::Result<ExitCode> {
         match followed.run(&options, &judge.for_new_lines(), counts.lines, printer, &mut out)? {}
     }
     if counts.events == 0 && counts.rejects.faulty() > 0 {
-        eprintln!("error: no line of {} could be read", inputs[0].name());
+        tell!("error: no line of {} could be read", inputs[0].name());
         return Ok(ExitCode::from(EXIT_ERROR));
     }
     Ok(if found && args.exit_code { ExitCode::from(EXIT_FOUND) } else { ExitCode::SUCCESS })
@@ -225,11 +236,11 @@ pub fn report_rejects(rejects: &Rejects, json: bool) {
     if rejects.faulty() == 0 {
         return;
     }
-    eprintln!("{} could not be read:", lines(rejects.faulty()));
+    tell!("{} could not be read:", lines(rejects.faulty()));
     for (reason, count, examples) in rejects.iter().filter(|(reason, ..)| reason.as_str() != "empty") {
-        eprintln!("  {count} {reason}");
+        tell!("  {count} {reason}");
         for example in examples.iter().take(if json { 1 } else { 3 }) {
-            eprintln!("    line {}: {}", example.line, shown(&example.detail, 160));
+            tell!("    line {}: {}", example.line, shown(&example.detail, 160));
         }
     }
 }

@@ -118,7 +118,7 @@ pub fn run(args: TestRulesArgs) -> anyhow::Result<ExitCode> {
     println!("{passed} passed, {failed} failed");
     match (passed, failed) {
         (0, 0) => {
-            eprintln!("error: there is no [[test]]; see scorer test-rules --help");
+            tell!("error: there is no [[test]]; see scorer test-rules --help");
             Ok(ExitCode::from(EXIT_ERROR))
         }
         (_, 0) => Ok(ExitCode::SUCCESS),

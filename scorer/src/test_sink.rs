@@ -65,7 +65,7 @@ pub fn run(args: TestSinkArgs) -> anyhow::Result<ExitCode> {
             Outcome::Retry { why, .. } => format!("not delivered, a real alert would be tried again: {why}"),
         };
         failed += 1;
-        eprintln!("{name}: {fault}");
+        tell!("{name}: {fault}");
     }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::from(EXIT_ERROR) })
 }

@@ -57,7 +57,8 @@ pub struct ReadArgs {
     #[arg(long, value_name = "NAME", env = "INPUT_FORMAT")]
     pub format: Option<String>,
     /// Longest line that is accepted, 64 to 67108864 bytes
-    #[arg(long, value_name = "BYTES", env = "MAX_LINE_BYTES", default_value_t = 1 << 20)]
+    #[arg(long, value_name = "BYTES", env = "MAX_LINE_BYTES", default_value_t = 1 << 20,
+        value_parser = number::<usize>("MAX_LINE_BYTES", "whole bytes, 64 to 67108864"))]
     pub max_line_bytes: usize,
 }
 
@@ -80,29 +81,36 @@ pub struct FitArgs {
     )]
     pub contamination: ContaminationArg,
     /// Number of trees
-    #[arg(long, value_name = "N", env = "N_ESTIMATORS", default_value_t = TrainParams::default().n_estimators)]
+    #[arg(long, value_name = "N", env = "N_ESTIMATORS", default_value_t = TrainParams::default().n_estimators,
+        value_parser = number::<usize>("N_ESTIMATORS", "a whole number, 1 to 10000"))]
     pub n_estimators: usize,
     /// Lines drawn for each tree
-    #[arg(long, value_name = "N", env = "MAX_SAMPLES", default_value_t = TrainParams::default().max_samples)]
+    #[arg(long, value_name = "N", env = "MAX_SAMPLES", default_value_t = TrainParams::default().max_samples,
+        value_parser = number::<usize>("MAX_SAMPLES", "a whole number, 2 to 65536"))]
     pub max_samples: usize,
     /// Hashed columns, a power of two
-    #[arg(long, value_name = "N", env = "N_FEATURES", default_value_t = TrainParams::default().n_features)]
+    #[arg(long, value_name = "N", env = "N_FEATURES", default_value_t = TrainParams::default().n_features,
+        value_parser = number::<usize>("N_FEATURES", "a power of two, 256 to 4194304"))]
     pub n_features: usize,
     /// Seed: the same input and seed give the same model, byte for byte
-    #[arg(long, value_name = "N", env = "RANDOM_SEED", default_value_t = TrainParams::default().seed)]
+    #[arg(long, value_name = "N", env = "RANDOM_SEED", default_value_t = TrainParams::default().seed,
+        value_parser = number::<u64>("RANDOM_SEED", "a whole number, 0 to 18446744073709551615"))]
     pub seed: u64,
     /// Threads to use, 0 for all cores; the model does not depend on it
-    #[arg(long, value_name = "N", env = "TRAINER_THREADS", default_value_t = 0)]
+    #[arg(long, value_name = "N", env = "TRAINER_THREADS", default_value_t = 0,
+        value_parser = number::<usize>("TRAINER_THREADS", "a whole number, 0 to 1024, 0 for all cores"))]
     pub threads: usize,
     /// Also learn whole sessions: a field that names the session, such as trace_id, a comma list of fields, or a
     /// regular expression on the message with one group, such as (blk_-?\\d+)
     #[arg(long, value_name = "KEY", env = "SESSION_KEY")]
     pub session_key: Option<String>,
     /// With --session-key: a session ends when it was idle for longer than this, 1 to 604800 s
-    #[arg(long, value_name = "SECONDS", env = "SESSION_IDLE_S", default_value_t = 60)]
+    #[arg(long, value_name = "SECONDS", env = "SESSION_IDLE_S", default_value_t = 60,
+        value_parser = number::<u32>("SESSION_IDLE_S", "whole seconds, 1 to 604800"))]
     pub session_idle_s: u32,
     /// Odd lines a day that are worth a warning, 0.001 to 1000000: the report says from which score on
-    #[arg(long, value_name = "N", env = "ALERT_BUDGET_PER_DAY", default_value_t = 10.0)]
+    #[arg(long, value_name = "N", env = "ALERT_BUDGET_PER_DAY", default_value_t = 10.0,
+        value_parser = number::<f64>("ALERT_BUDGET_PER_DAY", "a number, 0.001 to 1000000"))]
     pub alert_budget_per_day: f64,
     /// Train on this Kafka topic instead of files
     #[arg(long, value_name = "TOPIC")]
@@ -180,9 +188,25 @@ impl FromStr for ContaminationArg {
         let share = text
             .trim()
             .parse()
-            .map_err(|_| "allowed: a share above 0 and at most 0.5, or `auto`".to_owned())?;
+            .map_err(|_| unusable("CONTAMINATION", text, "a share above 0 and at most 0.5, or `auto`"))?;
         Ok(Self(Contamination::Share(share)))
     }
+}
+
+/// What is said of a value that is not of the kind that its setting takes.
+fn unusable(variable: &str, text: &str, allowed: &str) -> String {
+    format!(
+        "{variable} = {text:?} cannot be used; allowed: {allowed}. Give one of these, or leave it out (an empty \
+         variable counts: unset {variable}) for the default"
+    )
+}
+
+/// Reads a number; whether it is in range is checked with the others.
+fn number<T: FromStr>(
+    variable: &'static str,
+    allowed: &'static str,
+) -> impl Fn(&str) -> Result<T, String> + Clone {
+    move |text| text.trim().parse().map_err(|_| unusable(variable, text, allowed))
 }
 
 /// All mistakes of a command line.

@@ -12,6 +12,7 @@ mod stored;
 mod text;
 mod topic;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,7 +32,8 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            // Whoever closed standard error does not want to hear.
+            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
             ExitCode::from(EXIT_ERROR)
         }
     }

@@ -59,6 +59,17 @@ impl Default for FieldNames {
     }
 }
 
+impl FieldNames {
+    /// Whether a field of this name is part of an event, other than an attribute or a wrapping.
+    pub fn hold(&self, name: &str) -> bool {
+        let Self { time, level, severity_number, service, message, unwrap: _, ip, method, url, status } =
+            self;
+        [time, level, severity_number, service, message, ip, method, url, status]
+            .into_iter()
+            .any(|list| Names::new(list).rank(name).is_some())
+    }
+}
+
 fn names(list: &str) -> Vec<String> {
     list.split_whitespace().map(str::to_owned).collect()
 }
@@ -102,6 +113,11 @@ impl UserPattern {
             return Err(PatternError::NoNamedGroup { pattern: pattern.to_owned() });
         }
         Ok(Self(regex))
+    }
+
+    /// Names of its groups.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.0.capture_names().flatten()
     }
 
     pub(super) fn regex(&self) -> &Regex {

@@ -206,15 +206,16 @@ impl Reader<'_> {
 
     fn topics(&mut self, name: &'static str) -> Vec<String> {
         let value = self.filled(name);
-        let mut topics: Vec<String> = Vec::new();
+        let (mut topics, mut is_told): (Vec<String>, bool) = (Vec::new(), false);
         for topic in value.text.split(',').map(str::trim).filter(|topic| !topic.is_empty()) {
             if !is_topic(topic) {
                 self.mistake(name, &value, Some(topic_rule(topic)));
+                is_told = true;
             } else if !topics.iter().any(|known| known == topic) {
                 topics.push(topic.to_owned());
             }
         }
-        if topics.is_empty() {
+        if topics.is_empty() && !is_told {
             self.mistake(name, &value, Some("names no topic".to_owned()));
         }
         topics
@@ -288,10 +289,21 @@ impl Reader<'_> {
                 .map_err(|error| self.mistake("LINE_PATTERN", &value, Some(error.to_string())))
                 .ok()
         });
+        let names = self.field_names();
+        if let Some(pattern) = &pattern
+            && !pattern.groups().any(|group| names.hold(group))
+        {
+            let groups = pattern.groups().collect::<Vec<_>>().join(", ");
+            let why = format!(
+                "its groups ({groups}) are none that a line is read by; name one `timestamp`, `level`, `service` or \
+                 `message`"
+            );
+            self.mistake("LINE_PATTERN", &self.value("LINE_PATTERN"), Some(why));
+        }
         let format = self.filled("INPUT_FORMAT");
         let settings = DecodeSettings {
             limits,
-            names: self.field_names(),
+            names,
             format: Some(format.text.trim().to_owned()).filter(|name| name != "auto"),
             pattern,
             utc_offset_s: self.number("UTC_OFFSET_S", -86_399..=86_399)?,

@@ -36,18 +36,30 @@ pub struct Show {
     found: u64,
     /// All anomalies that came by.
     seen: u64,
+    /// Standard output is closed.
+    is_unread: bool,
 }
 
 impl Show {
     /// Nothing shown yet.
     pub fn new(watched: Watched) -> Self {
         let colour = std::io::stdout().is_terminal();
-        Self { watched, colour, second: Instant::now(), in_second: 0, left_out: 0, found: 0, seen: 0 }
+        Self {
+            watched,
+            colour,
+            second: Instant::now(),
+            in_second: 0,
+            left_out: 0,
+            found: 0,
+            seen: 0,
+            is_unread: false,
+        }
     }
 
     /// Shows what comes until the stop, and then what is left.
+    /// Where nobody reads them any more, as in `scorer demo | head`, it asks for the stop itself.
     pub async fn run(mut self, mut feed: Receiver<Arc<AnomalyRecord>>, stop: CancellationToken) -> Self {
-        loop {
+        while !self.is_unread {
             let record = tokio::select! {
                 biased;
                 record = feed.recv() => record,
@@ -58,6 +70,9 @@ impl Show {
                 Err(RecvError::Lagged(missed)) => self.left_out += missed,
                 Err(RecvError::Closed) => break,
             }
+        }
+        if self.is_unread {
+            stop.cancel();
         }
         while let Ok(record) = feed.try_recv() {
             self.take(&record);
@@ -83,12 +98,13 @@ impl Show {
             self.left_out += 1;
             return;
         }
-        print(&anomaly(record, self.colour));
+        self.is_unread |= !print(&anomaly(record, self.colour));
     }
 
     fn tell_left_out(&mut self) {
         if self.left_out > 0 {
-            print(&format!("          … and {} more, all of them on the page\n", self.left_out));
+            let text = format!("          … and {} more, all of them on the page\n", self.left_out);
+            self.is_unread |= !print(&text);
             self.left_out = 0;
         }
     }
@@ -114,9 +130,10 @@ impl Show {
     }
 }
 
-/// A closed pipe is the reader's way to stop listening.
-fn print(text: &str) {
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+/// Whether somebody reads it: a closed pipe is the reader's way to stop listening.
+pub fn print(text: &str) -> bool {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
 fn anomaly(record: &AnomalyRecord, colour: bool) -> String {

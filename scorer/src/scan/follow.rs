@@ -88,10 +88,7 @@ impl Followed {
                 if let Err(rejected) = decode(&line.bytes, line_number, header.as_ref(), options, &mut events)
                 {
                     if rejected.reason.as_str() != "empty" {
-                        eprintln!(
-                            "line {line_number} could not be read: {}",
-                            shown(&rejected.to_string(), 160)
-                        );
+                        tell!("line {line_number} could not be read: {}", shown(&rejected.to_string(), 160));
                     }
                     continue;
                 }

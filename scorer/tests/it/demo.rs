@@ -45,6 +45,16 @@ fn the_demo_trains_without_a_model_and_shows_odd_lines_with_reasons() {
 }
 
 /// Status and JSON of a request to the demo, with its token; `None` while it does not answer.
+#[test]
+fn a_demo_whose_reader_has_gone_ends_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut shell = Command::new("bash");
+    let demo = "\"$0\" demo --seconds 300 --rate 200 --anomaly-ratio 0.5 --http-addr 127.0.0.1:0 \
+                --grpc-addr 127.0.0.1:0 | head -n 1";
+    shell.args(["-o", "pipefail", "-c", demo, env!("CARGO_BIN_EXE_scorer")]).current_dir(&folder);
+    shell.timeout(LIMIT).assert().success().stdout(contains("trained in memory from 20000 lines"));
+}
+
 fn ask(address: SocketAddr, method: &str, path: &str, body: &str) -> Option<(u16, Value)> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;

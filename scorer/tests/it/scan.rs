@@ -74,6 +74,10 @@ fn a_file_without_a_model_is_trained_on_itself_and_its_odd_line_found() {
     assert!(first.contains("line 1501") && first.contains("FATAL orders"), "{stdout}");
     assert!(first.contains("Volcano erupted beneath datacentre"), "{stdout}");
     assert!(first.contains("'Volcano'") && first.contains("in no other line"), "{stdout}");
+    let score = first.lines().find(|line| line.trim_start().starts_with("score: ")).unwrap();
+    for part in ["odder than 99.", "forest 0.", "surprisal of the rarest words "] {
+        assert!(score.contains(part), "{part} in {score}");
+    }
 }
 
 #[test]
@@ -113,6 +117,7 @@ fn json_has_one_object_per_anomaly_and_all_has_every_line() {
             "message",
             "score",
             "percentile",
+            "forest",
             "surprisal",
             "anomaly",
             "reasons",
@@ -122,6 +127,7 @@ fn json_has_one_object_per_anomaly_and_all_has_every_line() {
         }
         assert!((0.0..=1.0).contains(&line["score"].as_f64().unwrap()), "{line}");
         assert!((0.0..=100.0).contains(&line["percentile"].as_f64().unwrap()), "{line}");
+        assert!((0.01..=1.0).contains(&line["forest"].as_f64().unwrap()), "{line}");
     }
     let reason = &anomalies[0]["reasons"][0];
     for key in ["kind", "word", "contribution", "seen"] {
@@ -165,6 +171,28 @@ fn exit_status_is_1_only_for_found_anomalies_with_the_flag() {
 }
 
 #[test]
+fn a_threshold_that_calls_every_line_odd_is_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "shop.log", json_lines(&shop(6, 500, 0.0)));
+    let (_, _, stderr) = run(&["scan", &file, "--anomaly-score-threshold", "0"]);
+    let warning = "warning: ANOMALY_SCORE_THRESHOLD calls 100.0 % of the training lines anomalous";
+    assert!(stderr.contains(warning) && stderr.contains("a greater threshold calls fewer"), "{stderr}");
+    let (_, _, stderr) = run(&["scan", &file]);
+    assert!(!stderr.contains("warning"), "{stderr}");
+}
+
+#[test]
+fn a_scan_without_a_standard_error_to_speak_to_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = write(folder.path(), "shop.log", json_lines(&shop(6, 500, 0.02)));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = scorer(&["scan", &file, "--anomaly-score-threshold", "0"]).stderr(writer).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(String::from_utf8(output.stdout).unwrap().contains("500 log lines"));
+}
+
+#[test]
 fn bad_lines_are_told_and_the_rest_is_scored() {
     let folder = tempfile::tempdir().unwrap();
     let model = model(folder.path()).display().to_string();
@@ -194,7 +222,11 @@ fn what_cannot_be_scanned_is_named_with_status_2() {
     let empty = write(folder.path(), "empty.log", "");
     let wrong = write(folder.path(), "wrong.csv", "a,b\n1,2\n");
     let damaged = write(folder.path(), "damaged.model", "not a model");
-    let cases: [(&[&str], &str); 7] = [
+    let cases: [(&[&str], &str); 8] = [
+        (
+            &["scan", &empty, "--top", "0"],
+            "invalid value '0' for '--top <N>': allowed: a whole number from 1 on",
+        ),
         (&["scan", "no/such.log"], "no such file"),
         (&["scan", &empty], "holds 0 log lines; without --model at least 2 are needed"),
         (&["scan", &wrong], "line 1: the CSV header `a,b` has no column for the message"),
@@ -295,10 +327,14 @@ fn sessions_that_break_off_are_found_by_their_key() {
     let found: Vec<_> = objects(&stdout).iter().map(|found| found["session"].to_string()).collect();
     assert_eq!(found, ["\"t7\"", "\"t507\""]);
     assert!(objects(&stdout).iter().all(|found| found["reasons"][0]["kind"] == "missing_event"), "{stdout}");
+    for name in ["score", "percentile", "forest", "surprisal"] {
+        assert!(objects(&stdout).iter().all(|found| found[name].is_f64()), "{name} in {stdout}");
+    }
     assert!(stderr.contains("trained on the 1000 sessions"), "{stderr}");
     let (_, stdout, _) = run(&args);
     assert!(stdout.contains("1,000 sessions by trace_id, 2 of them odd"), "{stdout}");
     assert!(stdout.contains("lacks 'answer sent', which 998 of 1,000 sessions have"), "{stdout}");
+    assert!(stdout.contains("surprisal of the rarest event"), "{stdout}");
 }
 
 #[test]

@@ -31,6 +31,29 @@ fn all_mistakes_are_told_together_with_name_value_place_and_range() {
 }
 
 #[test]
+fn a_faulty_topic_is_told_once() {
+    scorer(&["check"])
+        .env("LOG_TOPIC", "a b")
+        .assert()
+        .code(2)
+        .stderr(contains("1 setting cannot be used"))
+        .stderr(contains("LOG_TOPIC = \"a b\" (environment): \"a b\" is not a topic name"));
+}
+
+#[test]
+fn a_line_pattern_without_a_group_that_is_read_is_refused() {
+    for (pattern, why) in [(r"\d+ (.*)", "has no named group"), ("(?P<foo>.*)", "its groups (foo) are none")]
+    {
+        scorer(&["check"])
+            .env("LINE_PATTERN", pattern)
+            .assert()
+            .code(2)
+            .stderr(contains("LINE_PATTERN = ").and(contains(why)).and(contains("`message`")));
+    }
+    scorer(&["check"]).env("LINE_PATTERN", "(?P<msg>.*)").env("MODEL_PATH", model()).assert().success();
+}
+
+#[test]
 fn flags_win_over_the_environment_and_that_over_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scorer.toml");

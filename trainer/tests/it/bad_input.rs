@@ -135,6 +135,23 @@ fn what_cannot_be_used_is_named(#[case] args: &[&str], #[case] message: &str) {
     assert!(stderr.contains(message), "{stderr}");
 }
 
+#[rstest]
+#[case("N_ESTIMATORS", "abc", "1 to 10000")]
+#[case("CONTAMINATION", "", "a share above 0 and at most 0.5, or `auto`")]
+#[case("MAX_LINE_BYTES", "1 MiB", "64 to 67108864")]
+fn a_variable_of_the_wrong_kind_is_named_with_value_what_is_allowed_and_what_to_do(
+    #[case] variable: &str,
+    #[case] value: &str,
+    #[case] allowed: &str,
+) {
+    let (output, _, stderr) = run(trainer().arg("fit").env(variable, value));
+    assert_eq!(output.status.code(), Some(2));
+    let named = format!("{variable} = {value:?} cannot be used; allowed: ");
+    for part in [named.as_str(), allowed, "or leave it out", "for the default"] {
+        assert!(stderr.contains(part), "{part} in {stderr}");
+    }
+}
+
 #[test]
 fn flags_win_over_the_environment() {
     let (output, _, stderr) =
