@@ -193,5 +193,5 @@ fn say_where(app: &App, servers: &Servers) {
         let scheme = if app.settings.serve.grpc_tls.is_some() { "TLS" } else { "plaintext" };
         show::print(&format!("gRPC:  {address} ({scheme}; scoring, OTLP logs, reflection)\n"));
     }
-    show::print(&format!("Ctrl-C ends it.\n\n"));
+    show::print("Ctrl-C ends it.\n\n");
 }

@@ -225,7 +225,7 @@ impl App {
         deliver::start(&self.settings, &self.metrics.sinks, &self.health, &self.board, &Handle::current())
     }
 
-    /// Runs until a signal comes, every source has ended, or a room fails; then stops everything in order: no new
+    /// Runs until a signal comes, `stop` is cancelled, every source has ended, or a room fails; then stops everything in order: no new
     /// records, those in work delivered, sinks told, positions kept.
     ///
     /// # Errors
@@ -240,6 +240,9 @@ impl App {
     ) -> anyhow::Result<ExitCode> {
         let endless = sources.is_empty() || self.settings.inputs.contains(&Input::Otlp);
         let result = tokio::select! {
+            biased;
+            // Asked for within the process; servers that end because of it have not failed.
+            () = self.stop.cancelled() => Ok(()),
             name = signals.next() => {
                 tracing::info!("{name}: stopping; a second signal stops at once");
                 Ok(())

@@ -3,7 +3,7 @@
 /// A line on standard error, as `eprintln!`, which panics where it is closed.
 macro_rules! tell {
     ($($part:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr().lock(), $($part)*);
+        let text = format!($($part)*);
+        let _ = ::std::io::Write::write_fmt(&mut ::std::io::stderr().lock(), format_args!("{text}\n"));
     }};
 }

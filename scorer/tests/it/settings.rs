@@ -48,7 +48,7 @@ fn a_line_pattern_without_a_group_that_is_read_is_refused() {
             .env("LINE_PATTERN", pattern)
             .assert()
             .code(2)
-            .stderr(contains("LINE_PATTERN = ").and(contains(why)).and(contains("`message`")));
+            .stderr(contains("LINE_PATTERN = ").and(contains(why)).and(contains("message")));
     }
     scorer(&["check"]).env("LINE_PATTERN", "(?P<msg>.*)").env("MODEL_PATH", model()).assert().success();
 }
