@@ -27,6 +27,7 @@ run(async (browser, base, operator, viewer) => {
   await page.goto(`${base}/#/web`);
   await page.locator("main .empty", { hasText: "SUMMARY_PATH" }).waitFor();
   same(await page.locator("main .notice.bad").count(), 0, "what failed");
+  await page.goto(`${base}/#/overview`);
   const role = () => page.evaluate(async () => (await (await fetch("api/v1/session")).json()).role);
   same(await role(), "operator", "the role");
   await page.locator("#sign-out").click();
