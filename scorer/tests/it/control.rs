@@ -276,6 +276,7 @@ fn what_a_twin_cannot_do_is_said_and_ends_with_two() {
         ([&["normal", "--list"], &on_store[..]].concat(), "there is no store at"),
         (vec!["explain", "5e0c7a9d1f22b3440000000000000001", "--store-path", &empty], "there is none at"),
         (vec!["looks", "make none"], ""),
+        ([&["alerts"], &on_store[..]].concat(), "holds nothing"),
         ([&["alerts"], &nowhere[..]].concat(), "no store is set"),
         ([&["silence", "true"], &nowhere[..]].concat(), "in its memory"),
         ([&["silence", "service ==", "--minutes", "5"], &on_store[..]].concat(), "faulty"),
@@ -285,7 +286,6 @@ fn what_a_twin_cannot_do_is_said_and_ends_with_two() {
         ([&["normal", "--list", "--url", "scorer:8080"], &nowhere[..]].concat(), "http://HOST:PORT"),
         (vec!["threshold", "--score", "2"], "0 to 1"),
         (vec!["threshold", "--share", "0.9"], "up to 0.5"),
-        ([&["alerts"], &on_store[..]].concat(), "holds nothing"),
     ] {
         if said.is_empty() {
             assert!(!Path::new(&empty).exists(), "whoever only looks makes no store");
