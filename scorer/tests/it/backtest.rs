@@ -100,3 +100,19 @@ fn rules_are_tested_on_sample_lines() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&out.stderr).contains("rule `x`"));
 }
+
+#[test]
+fn the_rules_and_tests_of_the_document_work_as_they_stand() {
+    let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/rules.md")).unwrap();
+    let blocks: Vec<&str> =
+        document.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let [rules, tests] = blocks[..] else { panic!("{} blocks", blocks.len()) };
+    std::fs::write(folder.path().join("isolog.toml"), rules).unwrap();
+    let path = folder.path().join("test.toml");
+    std::fs::write(&path, tests).unwrap();
+    let out = scorer(&["test-rules", &path.display().to_string()]);
+    let said = String::from_utf8_lossy(&out.stdout);
+    assert_eq!(out.status.code(), Some(0), "{said}");
+    assert!(said.contains("5 passed, 0 failed"), "{said}");
+}
