@@ -13,10 +13,18 @@ run(async (browser, base) => {
   const written = await setting.innerText();
   await page.locator("#threshold").focus();
   for (let step = 0; step < 60; step += 1) await page.keyboard.press("ArrowLeft");
-  await page.waitForFunction((old) => document.getElementById("setting").innerText !== old, written);
+  // Until the answer to the last step is there, and none is on its way.
+  await page.waitForFunction((old) => {
+    const now = document.getElementById("setting").innerText;
+    return now !== old && Number(now.split("=")[1]) === Number(document.getElementById("threshold").value);
+  }, written);
   const after = await page.locator(".tiles").innerText();
   check(after !== before, `the slider changes nothing: ${after}`);
-  const number = (text, name) => Number(text.split(`${name}\n`)[1].split("\n")[0].replace(/[^\d.]/g, ""));
+  const units = { K: 1e3, M: 1e6, B: 1e9 };
+  const number = (text, name) => {
+    const shown = text.split(`${name}\n`)[1].split("\n")[0];
+    return Number(shown.replace(/[^\d.]/g, "")) * (units[shown.trim().at(-1)] || 1);
+  };
   check(number(after, "Odd lines a day") > number(before, "Odd lines a day"), `a lower threshold, fewer odd lines: ${before} → ${after}`);
   // A field that somebody empties to write another number offers nothing meanwhile.
   const offered = await setting.innerText();
