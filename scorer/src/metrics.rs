@@ -105,6 +105,8 @@ pub struct Metrics {
     pub lines_not_detected: Family<ReasonLabel, Counter>,
     /// Services that detectors keep a state of, by stream.
     pub detected_services: Gauge,
+    /// How often the system clock was set back by more than five seconds.
+    pub clock_set_back: Counter,
     /// Records read but not committed, by partition.
     pub consumer_lag_lines: Family<PartitionLabel, Gauge>,
     /// The sum of them, for the pages; no metric of its own.
@@ -157,6 +159,7 @@ impl Default for Metrics {
             findings_held_back: Family::default(),
             lines_not_detected: Family::default(),
             detected_services: Gauge::default(),
+            clock_set_back: Counter::default(),
             consumer_lag_lines: Family::default(),
             lag_lines: Gauge::default(),
             batch_duration_seconds,
@@ -258,6 +261,11 @@ impl Metrics {
     }
 
     fn register_state(&self, registry: &mut Registry) {
+        registry.register(
+            "clock_set_back",
+            "How often the system clock was set back by more than five seconds",
+            self.clock_set_back.clone(),
+        );
         registry.register(
             "state_snapshots",
             "Snapshots of what is learnt while running",

@@ -24,13 +24,22 @@ pub struct Teller {
     board: Board,
     public_url: Option<String>,
     counted: Counters,
+    set_back: u64,
     held_back: BTreeMap<&'static str, u64>,
 }
 
 impl Teller {
     /// Counts into `metrics`, shows on `alerts` and `board`; `public_url` is where people reach the pages.
     pub fn new(metrics: Metrics, alerts: AlertFeed, board: Board, public_url: Option<String>) -> Self {
-        Self { metrics, alerts, board, public_url, counted: Counters::default(), held_back: BTreeMap::new() }
+        Self {
+            metrics,
+            alerts,
+            board,
+            public_url,
+            counted: Counters::default(),
+            set_back: 0,
+            held_back: BTreeMap::new(),
+        }
     }
 
     /// Makes records of everything in `news`, under the model of this digest, and empties it. Odd lines have their
@@ -97,6 +106,13 @@ impl Teller {
             let label = DetectorLabel::of(detector);
             self.metrics.findings_held_back.get_or_create(&label).inc_by(held_back.saturating_sub(before));
         }
+        let before = std::mem::replace(&mut self.set_back, seen.set_back);
+        if seen.set_back > before {
+            self.metrics.clock_set_back.inc_by(seen.set_back - before);
+            tracing::warn!(
+                "the system clock was set back by more than five seconds: what was due by the time that it showed before is due now"
+            );
+        }
         self.metrics.detected_services.set(i64::try_from(seen.services).unwrap_or(i64::MAX));
     }
 }
@@ -108,6 +124,7 @@ pub struct Seen {
     /// By detector.
     held_back: BTreeMap<&'static str, u64>,
     services: usize,
+    set_back: u64,
 }
 
 impl Seen {
@@ -121,5 +138,7 @@ impl Seen {
             *self.held_back.entry(detector).or_default() += held_back;
         }
         self.services += watch.detectors().services();
+        // One clock for all streams.
+        self.set_back = self.set_back.max(watch.detectors().set_back());
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mute::Ready;
 use super::{Alert, AlertChange, AlertSettings, Audience, Cause, Normal, Silence, Status};
-use crate::detect::{Anomaly, Finding, Severity};
+use crate::detect::{Anomaly, Finding, SET_BACK, Severity};
 use crate::event::EventTime;
 use crate::filter::FilterError;
 use crate::id::FindingId;
@@ -159,8 +159,33 @@ impl AlertBook {
         }
     }
 
+    /// A stream begins, or what was restored goes on, at `now`. Tells nothing: the ticks do.
+    pub fn begin(&mut self, now: EventTime) {
+        if self.state.now.is_none() {
+            self.state.day = now.as_micros().div_euclid(DAY);
+            self.state.now = Some(now.as_micros());
+        }
+        self.rebase(now.as_micros());
+    }
+
+    /// A clock that was set back: what was due or told by the time that it showed then is as if by now. The day's
+    /// budget stays what it was.
+    fn rebase(&mut self, now: i64) {
+        if self.state.now.is_none_or(|before| now >= before.saturating_sub(SET_BACK)) {
+            return;
+        }
+        self.state.now = Some(now);
+        self.state.day = now.div_euclid(DAY);
+        let latest = now.saturating_add(self.group_wait());
+        for incident in self.state.open.values_mut() {
+            incident.due = incident.due.map(|due| due.min(latest));
+            incident.told.values_mut().for_each(|told| told.at = told.at.min(now));
+        }
+    }
+
     /// The clock moves on: records that are due, repeats, ends and the notice of the day before.
     pub fn tick(&mut self, now: EventTime, clocks: Clocks<'_>, out: &mut Vec<AlertChange>) {
+        self.rebase(now.as_micros());
         let now = self.state.now.map_or(now.as_micros(), |before| before.max(now.as_micros()));
         self.state.now = Some(now);
         self.turn_day(now, out);
@@ -172,13 +197,25 @@ impl AlertBook {
     }
 
     fn tick_alert(&mut self, service: &str, now: i64, clocks: Clocks<'_>, out: &mut Vec<AlertChange>) {
-        let (wait, repeat) = (self.group_wait(), self.repeat_interval());
-        let resolve_after = self.resolve_after();
+        let (wait, resolve_after) = (self.group_wait(), self.resolve_after());
         let Some(incident) = self.state.open.get_mut(service) else { return };
         let due = *incident.due.get_or_insert(now.saturating_add(wait));
         if incident.waits && now < due {
             return;
         }
+        self.publish(service, now, out);
+        let Some(incident) = self.state.open.get(service) else { return };
+        let over = incident.active_until.saturating_add(resolve_after).saturating_add(SLACK);
+        let reached = clocks(service).map_or(now, EventTime::as_micros);
+        if reached >= over {
+            self.resolve(service, out);
+        }
+    }
+
+    /// Writes the record of an alert that is due at `now`, if there is anything to write, and says who is told.
+    fn publish(&mut self, service: &str, now: i64, out: &mut Vec<AlertChange>) {
+        let repeat = self.repeat_interval();
+        let Some(incident) = self.state.open.get_mut(service) else { return };
         let muted = self.silences.iter().any(|ready| ready.matches(&incident.alert));
         let was_muted = incident.alert.status == Status::Muted;
         incident.alert.status = if muted { Status::Muted } else { Status::Firing };
@@ -234,25 +271,17 @@ impl AlertBook {
             let held_back = incident.budgeted && incident.held_back && !incident.granted;
             out.push(AlertChange { cause, alert: incident.alert.clone(), notify, held_back });
         }
-        let over = incident.active_until.saturating_add(resolve_after).saturating_add(SLACK);
-        let reached = clocks(service).map_or(now, EventTime::as_micros);
-        if reached >= over {
-            self.resolve(service, out);
-        }
     }
 
     fn resolve(&mut self, service: &str, out: &mut Vec<AlertChange>) {
+        let Some(incident) = self.state.open.get(service) else { return };
+        if incident.published.is_none() || incident.waits {
+            // It ends before its record is due, as all but the last of a backlog do: it is told of all the same.
+            let now = self.state.now.unwrap_or(incident.active_until);
+            self.publish(service, now, out);
+        }
         let Some(mut incident) = self.state.open.remove(service) else { return };
         let end = incident.active_until.saturating_add(self.resolve_after());
-        if incident.published.is_none() {
-            // It ended before its first record was due: nobody hears of it, but it is on record.
-            out.push(AlertChange {
-                cause: Cause::Opened,
-                alert: incident.alert.clone(),
-                notify: Vec::new(),
-                held_back: false,
-            });
-        }
         incident.alert.status = Status::Resolved;
         incident.alert.revision += 1;
         incident.alert.resolved_at = Some(EventTime::from_micros(end));

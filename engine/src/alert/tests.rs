@@ -50,6 +50,11 @@ impl Desk {
         self.book.tick(at(seconds), &|_| Some(at(seconds)), &mut self.out);
     }
 
+    /// The clock alone moves; the lines' time stays at the beginning.
+    fn clock_shows(&mut self, seconds: f64) {
+        self.book.tick(at(seconds), &|_| Some(at(0.0)), &mut self.out);
+    }
+
     fn run(&mut self, from: u32, to: u32) {
         (from..to).for_each(|second| self.tick(f64::from(second)));
     }
@@ -98,6 +103,114 @@ fn anomalies_of_all_detectors_join_and_a_graver_one_is_told() {
     assert_eq!((alert.count, alert.detector.as_str(), alert.parts.len()), (4, "error_rate", 3));
     let first: FindingId = alert.id;
     assert!(desk.out.iter().all(|change| change.alert.id == first));
+}
+
+#[test]
+fn a_clock_that_was_a_day_ahead_and_comes_back_mutes_nothing() {
+    let mut desk = Desk::new();
+    desk.tick(0.0);
+    desk.find(0.0, "error_burst", Severity::Error);
+    desk.run(1, 5);
+    desk.clock_shows(90_000.0);
+    desk.find(5.0, "error_rate", Severity::Critical);
+    let kept = desk.book.snapshot();
+    // It comes back while the process runs, or while it does not.
+    for restarts in [false, true] {
+        let mut desk = Desk::new();
+        desk.book.restore(kept.clone()).unwrap();
+        if restarts {
+            desk.book.begin(at(6.0));
+        }
+        desk.run(6, 400);
+        assert_eq!(desk.records(), [(Cause::Graver, 3, 1), (Cause::Resolved, 4, 0)], "restarts: {restarts}");
+        desk.find(400.0, "error_burst", Severity::Error);
+        desk.run(400, 410);
+        assert_eq!(desk.records().last(), Some(&(Cause::Opened, 1, 1)), "restarts: {restarts}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_ahead_gives_no_second_budget_and_no_early_or_late_repeat() {
+    let mut desk = Desk::with(AlertSettings {
+        budget_per_day: 1.0,
+        repeat_interval_s: 60.0,
+        audiences: vec![Audience::new("web")],
+        ..AlertSettings::default()
+    });
+    desk.tick(0.0);
+    desk.clock_shows(90_000.0);
+    desk.find(0.0, "odd_line", Severity::Warning);
+    desk.clock_shows(90_001.0);
+    assert_eq!(desk.records().last(), Some(&(Cause::Opened, 1, 1)));
+    desk.run(10, 80);
+    assert_eq!(desk.records().last(), Some(&(Cause::Repeat, 2, 1)), "a minute after it came back");
+    desk.run(80, 400);
+    desk.out.clear();
+    desk.find(500.0, "odd_line", Severity::Warning);
+    desk.run(500, 510);
+    assert_eq!((desk.records(), desk.out[0].held_back), (vec![(Cause::Opened, 1, 0)], true));
+}
+
+#[test]
+fn every_incident_of_a_backlog_is_told() {
+    let pager = Audience { send_resolved: true, ..Audience::new("pager") };
+    let mut desk = Desk::with(AlertSettings { audiences: vec![pager], ..AlertSettings::default() });
+    desk.book.begin(at(0.0));
+    for minutes in [-50.0, -33.0, -17.0, 0.0] {
+        desk.find(minutes * 60.0, "error_burst", Severity::Error);
+    }
+    desk.run(0, 3);
+    let (opened, resolved) = ((Cause::Opened, 1, 1), (Cause::Resolved, 2, 1));
+    assert_eq!(desk.records(), [opened, resolved, opened, resolved, opened, resolved, opened]);
+    assert_eq!(desk.book.counters().notified, 7);
+}
+
+#[test]
+fn an_incident_of_a_backlog_keeps_to_silences_and_the_budget() {
+    let mut desk = Desk::with(AlertSettings {
+        budget_per_day: 1.0,
+        audiences: vec![Audience::new("web")],
+        ..AlertSettings::default()
+    });
+    desk.book.begin(at(0.0));
+    for minutes in [-50.0, -33.0, -17.0] {
+        desk.find(minutes * 60.0, "odd_line", Severity::Warning);
+    }
+    let filter = "service == \"billing\"".to_owned();
+    let until = at(100.0);
+    desk.book.silence(Silence { id: "s".to_owned(), filter, until, comment: String::new() }).unwrap();
+    desk.find(0.0, "error_burst", Severity::Error);
+    let opened: Vec<(usize, bool, Status)> = (desk.out.iter())
+        .filter(|change| change.cause == Cause::Opened)
+        .map(|change| (change.notify.len(), change.held_back, change.alert.status))
+        .collect();
+    assert_eq!(opened, [(1, false, Status::Firing), (0, true, Status::Firing), (0, false, Status::Muted)]);
+    desk.out.clear();
+    desk.tick(43_200.0);
+    let notice = desk.out.iter().find(|change| change.cause == Cause::Notice).unwrap();
+    assert!(notice.alert.message.contains("on 2023-11-20"), "{}", notice.alert.message);
+}
+
+#[test]
+fn what_ends_before_the_wait_is_over_is_told() {
+    let mut desk = Desk::with(AlertSettings {
+        group_wait_s: 60.0,
+        resolve_after_s: 10.0,
+        audiences: vec![Audience::new("web")],
+        ..AlertSettings::default()
+    });
+    desk.tick(0.0);
+    for second in [0, 20, 40] {
+        desk.find(f64::from(second), "error_burst", Severity::Error);
+        // It got graver, and that waits too.
+        desk.find(f64::from(second), "error_rate", Severity::Critical);
+        desk.run(second + 1, second + 20);
+    }
+    let told: usize = desk.out.iter().map(|change| change.notify.len()).sum();
+    assert_eq!(told, 2);
+    desk.run(60, 120);
+    assert_eq!(desk.out.iter().filter(|change| change.cause == Cause::Opened).count(), 3);
+    assert!(desk.out.iter().all(|change| change.alert.severity == Severity::Critical));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::{AlertBook, AlertChange, AlertSettings, Cause};
 use crate::decode::business::BusinessNames;
 use crate::detect::{self, Anomaly, Detectors, Finding, Rules, Seen, Sessions, Severity, Thresholds, Tick};
+use crate::event::EventTime;
 use crate::learnt::{self, Learnt, RestoreError};
 
 /// What is watched for, and who is told.
@@ -86,6 +87,13 @@ impl Watch {
     pub fn learn_tick(&mut self, tick: Tick) {
         self.bank.tick(tick, &mut self.found);
         self.found.clear();
+    }
+
+    /// A stream begins, or what was restored goes on, at `now`: the time between does not count, and whether the input
+    /// is behind is not known yet. Tells nothing.
+    pub fn begin(&mut self, now: EventTime) {
+        self.learn_tick(Tick { now, caught_up: false });
+        self.book.begin(now);
     }
 
     /// The clock moves on.
@@ -190,7 +198,7 @@ mod tests {
     use super::*;
     use crate::alert::Audience;
     use crate::detect::{Origin, Source, Text};
-    use crate::event::{EventTime, Level, LogEvent};
+    use crate::event::{Level, LogEvent};
     use crate::id::FindingId;
 
     struct Line(u64);

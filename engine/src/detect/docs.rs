@@ -23,7 +23,10 @@ window_s = 10
 older than that still counts in its window, an older one is late: it is counted, and only judged by itself. What can \
 only grow (a count) is told when it is exceeded; everything else when its window is complete. Windows of a service \
 that falls silent are closed by the clock after `idle_s`. A line more than `future_s` ahead of the clock counts as \
-if it happened now, so a wrong clock cannot close anything. The clock comes as ticks within the stream; the same lines \
+if it happened now, so a wrong clock cannot close anything; while the input is behind, as if it happened with the newest \
+line of its service, and where there is none it is left out. What passes between two ticks counts as silence for 3 s at \
+most: a process that was stopped, or a clock that was set forward, heard nobody. When the clock is set back by more than \
+5 s, services whose lines are ahead of it by more than `future_s` and 15 minutes begin anew. The clock comes as ticks within the stream; the same lines \
 and ticks give the same anomalies again.
 
 **Baselines** belong to one service. Until one is there, a detector says what it still needs (\"warming up\"); they \

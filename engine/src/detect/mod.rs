@@ -73,7 +73,7 @@ pub const SNAPSHOT_VERSION: u32 = 1;
 /// A step of the clock, part of the stream like a line: about one a second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tick {
-    /// What the clock shows; never less than before.
+    /// What the clock shows. Some seconds less than before are taken as no step; more is a clock that was set back.
     pub now: EventTime,
     /// The input is neither behind nor down: silence is the services' own.
     pub caught_up: bool,
@@ -146,6 +146,17 @@ const GONE: i64 = 86_400 * steps::SECOND;
 /// Closing windows is tried whenever a service's time passes a multiple of this, in microseconds.
 const GRID: i64 = 5 * steps::SECOND;
 
+/// What passes between two ticks counts at most so long, in microseconds: a process that was stopped or a clock that
+/// was set heard nobody, and that is no silence of the services.
+const MOST_PASSED: i64 = 3 * steps::SECOND;
+
+/// A clock that shows so much less than before was set back, in microseconds.
+pub(crate) const SET_BACK: i64 = 5 * steps::SECOND;
+
+/// A service whose lines are further ahead of the clock than this beyond `future_s`, because the clock was ahead when
+/// they came, begins anew; less is waited for. In microseconds.
+const AHEAD: i64 = 900 * steps::SECOND;
+
 /// The years 1 to 9999: a line that claims to be of before or after is taken as of its end, and sums of times stay
 /// within their range.
 const TIMES: (i64, i64) = (-62_135_596_800 * steps::SECOND, 253_402_300_799 * steps::SECOND);
@@ -180,6 +191,11 @@ pub struct Detectors {
     newest: i64,
     counters: Counters,
     free: Vec<usize>,
+    /// As the last tick said.
+    caught_up: bool,
+    /// What was restored has not met a clock yet.
+    restored: bool,
+    set_back: u64,
 }
 
 impl std::fmt::Debug for Detectors {
@@ -214,6 +230,9 @@ impl Detectors {
             newest: i64::MIN,
             counters: Counters::default(),
             free: Vec::new(),
+            caught_up: false,
+            restored: false,
+            set_back: 0,
         }
     }
 
@@ -254,7 +273,12 @@ impl Detectors {
             && time > now.saturating_add(micros(stream.future_s))
         {
             counters.future += 1;
-            time = now;
+            // What is behind the clock has lines to come that are older than it.
+            time = match (self.caught_up, clock.has_spoken()) {
+                (true, _) => now,
+                (false, true) => now.min(clock.newest),
+                (false, false) => return,
+            };
         }
         let lateness = micros(stream.lateness_s);
         let late = clock.has_spoken() && time < clock.newest.saturating_sub(lateness);
@@ -303,10 +327,18 @@ impl Detectors {
     /// The clock moves on: windows of silent services close, silence is noticed.
     pub fn tick(&mut self, tick: Tick, out: &mut Vec<Finding>) {
         let now = tick.now.as_micros().clamp(TIMES.0, TIMES.1);
-        let passed = self.now.map_or(0, |before| now.saturating_sub(before).max(0));
-        self.now = Some(self.now.map_or(now, |before| before.max(now)));
+        let before = self.now.unwrap_or(now);
+        let is_set_back = now < before.saturating_sub(SET_BACK);
+        if is_set_back {
+            self.set_back += 1;
+        }
+        if is_set_back || std::mem::take(&mut self.restored) {
+            self.begin_those_ahead_anew(now);
+        }
+        self.now = Some(if is_set_back { now } else { before.max(now) });
+        self.caught_up = tick.caught_up;
         if tick.caught_up {
-            self.live = self.live.saturating_add(passed);
+            self.live = self.live.saturating_add(now.saturating_sub(before).clamp(0, MOST_PASSED));
         }
         for slot in 0..self.services.clocks.len() {
             self.tick_service(slot, tick.caught_up, out);
@@ -316,6 +348,26 @@ impl Detectors {
             let gone =
                 |(slot, clock): (usize, &Clock)| (slot > 0 && live - clock.heard > GONE).then_some(slot);
             self.free = self.services.clocks.iter().enumerate().filter_map(gone).collect();
+        }
+    }
+
+    /// Services whose clock ran ahead of `now` would take their lines as late until that time comes.
+    fn begin_those_ahead_anew(&mut self, now: i64) {
+        let Self { services, stream, bank, .. } = self;
+        let mut any = false;
+        for slot in 0..services.clocks.len() {
+            let clock = &services.clocks[slot];
+            let future = micros(stream[clock.profile.min(stream.len() - 1)].future_s);
+            if clock.has_spoken() && clock.now > now.saturating_add(future).saturating_add(AHEAD) {
+                services.clocks[slot].begin_anew();
+                bank.iter_mut().for_each(|banked| banked.detector.forget(slot));
+                any = true;
+            }
+        }
+        if any {
+            let spoken = services.clocks.iter().filter(|clock| clock.has_spoken());
+            self.newest = spoken.map(|clock| clock.now).max().unwrap_or(i64::MIN);
+            self.suspects = Suspects::default();
         }
     }
 
@@ -392,6 +444,11 @@ impl Detectors {
     /// What was not used.
     pub fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// How often the clock was set back by more than five seconds, since the start of the process.
+    pub const fn set_back(&self) -> u64 {
+        self.set_back
     }
 
     /// What each detector left untold because there was too much of it.
@@ -491,6 +548,7 @@ impl Detectors {
         self.newest = stream.newest;
         self.counters = stream.counters;
         self.free = stream.free;
+        self.restored = true;
         Ok(())
     }
 }

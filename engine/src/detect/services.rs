@@ -132,6 +132,12 @@ impl Clock {
         }
     }
 
+    /// As if it had not spoken yet.
+    pub fn begin_anew(&mut self) {
+        let name = std::mem::take(&mut self.name);
+        *self = Self { name, ..Self::new("", self.profile) };
+    }
+
     pub const fn has_spoken(&self) -> bool {
         self.lines > 0
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use engine::alert::{Watch, WatchSettings};
-use engine::detect::{Sessions, Thresholds, Tick};
+use engine::detect::{Sessions, Thresholds};
 use engine::event::{EventTime, LogEvent};
 use engine::learnt::Learnt;
 use engine::model::{Explanation, Judged, Model, OnlineCounts, OnlineSettings, Scratch};
@@ -147,10 +147,11 @@ impl Learned {
         self.watch.as_deref_mut()
     }
 
-    /// What was restored goes on at `now`: the time between does not count, and lines of it are none of the future.
-    pub fn resume(&mut self, now: EventTime) {
+    /// The stream begins at `now`, or what was restored goes on: the time between does not count, and which lines are
+    /// of the future is known from the first one on.
+    pub fn begin(&mut self, now: EventTime) {
         if let Some(watch) = &mut self.watch {
-            watch.learn_tick(Tick { now, caught_up: false });
+            watch.begin(now);
         }
     }
 

@@ -277,7 +277,6 @@ impl Keeper {
         let places = match &found {
             Some(snapshot) => {
                 learned.restore(snapshot);
-                learned.resume(now());
                 inner.count_restore("ok");
                 inner.metrics.state_restore_seconds.observe(began.elapsed().as_secs_f64());
                 tracing::info!(%stream, number = snapshot.number, "what was learnt is restored");
@@ -285,6 +284,7 @@ impl Keeper {
             }
             None => Places::new(),
         };
+        learned.begin(now());
         let mut open = inner.open();
         open.retain(|other| other.stream != *stream);
         open.push(Open {

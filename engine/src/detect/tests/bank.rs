@@ -68,6 +68,47 @@ fn a_wrong_clock_closes_no_windows() {
 }
 
 #[test]
+fn a_wrong_clock_in_a_backlog_blinds_no_service() {
+    const YEAR: f64 = 31_536_000.0;
+    let mut rig = Rig::only(&["error_burst"]);
+    // As a stream begins.
+    rig.tick_as(NOON, false);
+    rig.say(NOON + YEAR, "first", Level::Info);
+    for service in ["first", "later"] {
+        rig.say(NOON - 3_600.0, service, Level::Info);
+    }
+    rig.say(NOON + YEAR, "later", Level::Info);
+    for service in ["first", "later"] {
+        (0..6).for_each(|_| rig.say(NOON - 3_600.0, service, Level::Error));
+    }
+    assert_eq!(rig.counts(), BTreeMap::from([("error_burst".to_owned(), 2)]));
+    assert_eq!(rig.bank.counters(), Counters { future: 2, ..Counters::default() });
+    assert_eq!(rig.bank.event_time(), Some(EventTime::from_micros(micros(NOON - 3_600.0))));
+}
+
+#[test]
+fn a_service_whose_lines_were_ahead_is_seen_again_when_the_clock_comes_back_or_is_restored() {
+    for restored in [false, true] {
+        let mut rig = Rig::only(&["error_burst"]);
+        if restored {
+            // No clock was known: any time was believed.
+            rig.say(NOON + 1e7, "a", Level::Info);
+            let kept = rig.bank.snapshot().unwrap();
+            rig = Rig::only(&["error_burst"]);
+            rig.bank.restore(&kept).unwrap();
+        } else {
+            rig.tick(NOON + 1e7);
+            rig.say(NOON + 1e7, "a", Level::Info);
+        }
+        rig.tick_as(NOON, false);
+        assert_eq!(rig.bank.set_back(), u64::from(!restored));
+        (0..6).for_each(|_| rig.say(NOON - 60.0, "a", Level::Error));
+        assert_eq!((rig.anomalies().len(), rig.bank.counters().late), (1, 0), "restored: {restored}");
+        assert_eq!(rig.bank.event_time(), Some(EventTime::from_micros(micros(NOON - 60.0))));
+    }
+}
+
+#[test]
 fn a_line_ten_seconds_late_counts_and_a_later_one_is_counted_as_late() {
     let mut rig = Rig::only(&["error_burst"]);
     rig.say(NOON + 14.0, "a", Level::Info);
@@ -88,7 +129,7 @@ fn services_beyond_the_cap_share_a_state_and_old_places_are_used_again() {
     }
     assert_eq!((rig.bank.services(), rig.bank.counters().beyond_cap), (10, 990));
     assert!(rig.anomalies().iter().any(|anomaly| anomaly.service == OTHER));
-    rig.tick(NOON + 90_000.0);
+    (0..=30_000).for_each(|step| rig.tick(NOON + 3.0 * f64::from(step)));
     rig.found.clear();
     (0..6).for_each(|_| rig.say(NOON + 90_000.0, "new", Level::Error));
     assert_eq!(rig.anomalies()[0].service, "new");

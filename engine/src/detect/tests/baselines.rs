@@ -183,6 +183,15 @@ fn a_missing_heartbeat_holds_until_the_service_is_retired() {
 }
 
 #[test]
+fn a_process_that_was_stopped_heard_nobody_and_that_is_no_silence() {
+    let mut rig = silence(1.0, 1, true);
+    rig.tick(NOON + 5_400.0 + 3_600.0);
+    assert!(rig.anomalies().is_empty(), "{:?}", rig.found);
+    (1..400).for_each(|second| rig.tick(NOON + 9_000.0 + f64::from(second)));
+    assert_eq!(rig.anomalies().len(), 1, "the silence from then on is one");
+}
+
+#[test]
 fn a_service_that_is_silent_every_night_is_told_at_most_on_the_first() {
     let mut rig = Rig::only(&["missing_heartbeat"]);
     for second in 0..5 * 86_400 {
