@@ -12,10 +12,12 @@ use super::steps::Steps;
 use super::{Finding, Severity};
 use crate::filter::{Filter, FilterError};
 
-/// Groups of one service that have windows of their own.
+/// Groups by `group_by` of one service that have windows at a time; the lines of further ones are not counted.
 const MOST_GROUPS: usize = 1_000;
-/// Subject of all further groups.
-const OTHERS: &str = "__other__";
+/// Such groups of all services together.
+const MOST_IN_ALL: usize = 20_000;
+/// Version of the states' bytes.
+const VERSION: u32 = 1;
 /// Most rules.
 const MOST_RULES: usize = 1_000;
 
@@ -37,7 +39,8 @@ pub struct Rule {
     pub filter: String,
     /// Length of the windows, which follow each other from the epoch on; 1 to 86 400 s.
     pub window_s: f64,
-    /// Attributes by which lines are counted apart, beside the service.
+    /// Attributes by which lines are counted apart, beside the service: 1,000 groups of a service at a time, 20,000 in
+    /// all. A group is forgotten when its windows are over; lines of further ones are not counted.
     #[serde(default)]
     pub group_by: Vec<String>,
     /// Told when a window holds more such lines, as soon as it does.
@@ -196,14 +199,21 @@ type Group = (String, String);
 pub(super) struct Detector {
     rules: std::sync::Arc<Rules>,
     state: PerService<BTreeMap<Group, Steps<Window>>>,
-    /// Lines on which a filter failed.
+    /// Groups by `group_by`.
+    grouped: usize,
+    /// Lines on which a filter failed, and matching lines of groups that found no room.
     failed: u64,
 }
 
 impl Detector {
     pub fn new(rules: std::sync::Arc<Rules>) -> Self {
-        Self { rules, state: PerService::default(), failed: 0 }
+        Self { rules, state: PerService::default(), grouped: 0, failed: 0 }
     }
+}
+
+/// How many of them are by `group_by`.
+fn grouped(groups: &BTreeMap<Group, Steps<Window>>) -> usize {
+    groups.keys().filter(|(_, subject)| !subject.is_empty()).count()
 }
 
 /// The values that a line is grouped by, as a person reads them.
@@ -231,9 +241,13 @@ impl Detect for Detector {
                 continue;
             }
             let groups = self.state.get_or(at.service.slot, BTreeMap::new);
-            let mut group = (rule.name.clone(), subject(rule, at));
-            if groups.len() >= MOST_GROUPS && !groups.contains_key(&group) {
-                group.1 = OTHERS.to_owned();
+            let group = (rule.name.clone(), subject(rule, at));
+            if !group.1.is_empty() && !groups.contains_key(&group) {
+                if groups.len() >= MOST_GROUPS || self.grouped >= MOST_IN_ALL {
+                    self.failed += u64::from(matches);
+                    continue;
+                }
+                self.grouped += 1;
             }
             let new = || Steps::new(rule.window_s, 1, at.service.lateness_s, at.time);
             let steps = groups.entry(group.clone()).or_insert_with(new);
@@ -302,9 +316,17 @@ impl Detect for Detector {
                 }
             }
         }
+        groups.retain(|(_, subject), steps| {
+            // Its last window with lines is told, and the empty one after it.
+            let stays = closed < steps.newest().0.saturating_add(steps.step().saturating_mul(2));
+            self.grouped -= usize::from(!stays && !subject.is_empty());
+            stays
+        });
     }
 
     fn forget(&mut self, slot: usize) {
+        let gone = self.state.get(slot).map_or(0, grouped);
+        self.grouped -= gone;
         self.state.forget(slot);
     }
 
@@ -312,7 +334,18 @@ impl Detect for Detector {
         self.failed
     }
 
-    super::registry::stored!(1);
+    fn save(&self) -> Result<(u32, Vec<u8>), String> {
+        Ok((VERSION, super::state::save(&self.state)?))
+    }
+
+    fn load(&mut self, version: u32, bytes: &[u8]) -> Result<(), String> {
+        if version != VERSION {
+            return Err(format!("version {version}; this program reads version {VERSION}"));
+        }
+        self.state = super::state::load(bytes)?;
+        self.grouped = self.state.iter().map(grouped).sum();
+        Ok(())
+    }
 }
 
 #[allow(clippy::too_many_arguments, reason = "the parts of one sentence")]

@@ -37,6 +37,11 @@ impl<S> PerService<S> {
         self.slots.get_mut(slot)?.as_deref_mut()
     }
 
+    /// Those that there are.
+    pub fn iter(&self) -> impl Iterator<Item = &S> {
+        self.slots.iter().filter_map(|slot| slot.as_deref())
+    }
+
     #[inline]
     pub fn get_or(&mut self, slot: usize, new: impl FnOnce() -> S) -> &mut S {
         if slot >= self.slots.len() {

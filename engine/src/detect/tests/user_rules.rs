@@ -42,6 +42,44 @@ fn groups_are_counted_apart() {
     assert_eq!(subjects, ["host=b"]);
 }
 
+#[test]
+fn groups_are_forgotten_when_their_windows_are_over_and_those_without_room_are_not_told() {
+    let mut rig = rig(rule(r#""more_than": 1, "group_by": ["host"]"#));
+    let say = |rig: &mut Rig, time: f64, host: &str| {
+        rig.push(&TestLine::new(time, "s", Level::Error, "x").with("host", host));
+    };
+    (0..1_200).for_each(|host| say(&mut rig, NOON, &format!("h{host}")));
+    assert!(told(&rig).is_empty(), "those that found no room are no group: {:?}", told(&rig));
+    assert_eq!(rig.bank.held_back().find(|(name, _)| *name == "rules"), Some(("rules", 200)));
+    (0..3).for_each(|_| say(&mut rig, NOON + 60.0, "late"));
+    say(&mut rig, NOON + 120.0, "late");
+    (0..3).for_each(|_| say(&mut rig, NOON + 120.0, "new"));
+    let subjects: Vec<&str> = told(&rig).iter().map(|anomaly| anomaly.subject.as_str()).collect();
+    assert_eq!(subjects, ["host=late", "host=new"]);
+}
+
+#[test]
+fn groups_of_all_services_have_one_cap() {
+    let mut rig = rig(rule(r#""more_than": 1, "group_by": ["host"]"#));
+    for service in 0..21 {
+        for host in 0..1_000 {
+            let line = TestLine::new(NOON, &format!("s{service}"), Level::Error, "x");
+            rig.push(&line.with("host", &host.to_string()));
+        }
+    }
+    let kept = rig.bank.snapshot().unwrap();
+    rig.bank.restore(&kept).unwrap();
+    let full = TestLine::new(NOON, "s20", Level::Error, "x").with("host", "0");
+    (0..3).for_each(|_| rig.push(&full));
+    assert!(told(&rig).is_empty());
+    (0..3).for_each(|_| rig.push(&TestLine::new(NOON, "s19", Level::Error, "x").with("host", "0")));
+    assert_eq!(told(&rig).len(), 1);
+    (0..21).for_each(|service| rig.say(NOON + 3_600.0, &format!("s{service}"), Level::Info));
+    let again = TestLine::new(NOON + 3_600.0, "s20", Level::Error, "x").with("host", "0");
+    (0..3).for_each(|_| rig.push(&again));
+    assert_eq!(told(&rig).len(), 2);
+}
+
 #[rstest]
 #[case(3, 7, 0)]
 #[case(4, 6, 1)]
