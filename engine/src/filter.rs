@@ -226,6 +226,30 @@ mod tests {
     }
 
     #[test]
+    fn what_would_loop_for_long_is_refused() {
+        let list = |length: usize| format!("[{}]", vec!["1"; length].join(","));
+        let (long, short) = (list(200), list(15));
+        let nested = format!("{long}.exists(a, {long}.exists(b, a + b == 0))");
+        for filter in [
+            nested.as_str(),
+            &format!("{long}.exists(a, message.matches(\"x\"))"),
+            &format!("{long}.map(a, {short}).exists(a, a.exists(b, b == 2))"),
+            &format!("({long} + {long}).map(a, a).exists(a, {short}.exists(b, b == a))"),
+            "attributes.exists(a, attributes.exists(b, a == b))",
+        ] {
+            let error = Filter::compile(filter).unwrap_err();
+            assert!(matches!(error, FilterError::TooComplex { .. }), "{filter}: {error}");
+        }
+        for filter in [
+            format!("{long}.exists(a, a == 2)"),
+            format!("{short}.exists(a, {short}.exists(b, a + b == 3))"),
+            "attributes.exists(name, attributes[name] == \"eu\")".to_owned(),
+        ] {
+            assert!(Filter::compile(&filter).is_ok(), "{filter}: {:?}", Filter::compile(&filter));
+        }
+    }
+
+    #[test]
     fn long_and_deep_filters_are_refused() {
         let long = format!("message == \"{}\"", "x".repeat(MAX_SOURCE_BYTES));
         assert!(matches!(Filter::compile(&long), Err(FilterError::TooLong { .. })));

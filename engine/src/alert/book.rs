@@ -17,6 +17,8 @@ const VERSION: u32 = 2;
 const REMEMBERED: usize = 64;
 /// What a finding of a closed window may lag behind its service's time: an alert waits so much longer.
 const SLACK: i64 = 30_000_000;
+/// Silences that are held against alerts within a tick because they changed; those that are left wait for the next one.
+const MOST_LOOKS: usize = 2_000;
 const DAY: i64 = 86_400_000_000;
 
 /// The time that each service's lines have reached, which alerts are resolved by; `None` for a service that is
@@ -62,6 +64,9 @@ struct Incident {
     granted: bool,
     held_back: bool,
     ids: VecDeque<FindingId>,
+    /// Version of the silences, and what of the alert they see, when they were held against it last.
+    #[serde(skip)]
+    looked: Option<(u64, EventTime, Severity)>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -90,12 +95,15 @@ pub struct AlertBook {
     settings: AlertSettings,
     state: State,
     silences: Vec<Ready>,
+    /// Rises when a silence begins or ends.
+    version: u64,
+    pub(super) looks: usize,
 }
 
 impl AlertBook {
     /// An empty book; `settings` must have been checked.
     pub fn new(settings: AlertSettings) -> Self {
-        Self { settings, state: State::default(), silences: Vec::new() }
+        Self { settings, state: State::default(), silences: Vec::new(), version: 0, looks: MOST_LOOKS }
     }
 
     /// Takes a finding. A record follows at a tick, but for the end of an alert that this finding is too late for.
@@ -190,6 +198,7 @@ impl AlertBook {
         self.state.now = Some(now);
         self.turn_day(now, out);
         self.end_silences(now);
+        self.looks = MOST_LOOKS;
         let services: Vec<String> = self.state.open.keys().cloned().collect();
         for service in services {
             self.tick_alert(&service, now, clocks, out);
@@ -216,8 +225,17 @@ impl AlertBook {
     fn publish(&mut self, service: &str, now: i64, out: &mut Vec<AlertChange>) {
         let repeat = self.repeat_interval();
         let Some(incident) = self.state.open.get_mut(service) else { return };
-        let muted = self.silences.iter().any(|ready| ready.matches(&incident.alert));
         let was_muted = incident.alert.status == Status::Muted;
+        let sees = Some((self.version, incident.alert.last_seen, incident.alert.severity));
+        let muted = if self.silences.is_empty() {
+            false
+        } else if incident.looked == sees || (incident.published.is_some() && self.looks == 0) {
+            was_muted
+        } else {
+            incident.looked = sees;
+            self.looks = self.looks.saturating_sub(self.silences.len());
+            self.silences.iter().any(|ready| ready.matches(&incident.alert))
+        };
         incident.alert.status = if muted { Status::Muted } else { Status::Firing };
         let wanting: Vec<&Audience> = self
             .settings
@@ -318,7 +336,9 @@ impl AlertBook {
     }
 
     fn end_silences(&mut self, now: i64) {
+        let before = self.silences.len();
         self.silences.retain(|ready| ready.silence.until.as_micros() > now);
+        self.version += u64::from(self.silences.len() < before);
         self.state.silences.retain(|silence| silence.until.as_micros() > now);
     }
 
@@ -329,6 +349,7 @@ impl AlertBook {
     pub fn silence(&mut self, silence: Silence) -> Result<(), FilterError> {
         let ready = Ready::new(silence.clone())?;
         self.unsilence(&silence.id);
+        self.version += 1;
         self.silences.push(ready);
         self.state.silences.push(silence);
         Ok(())
@@ -336,6 +357,7 @@ impl AlertBook {
 
     /// Ends a silence; whether there was one.
     pub fn unsilence(&mut self, id: &str) -> bool {
+        self.version += 1;
         self.silences.retain(|ready| ready.silence.id != id);
         let before = self.state.silences.len();
         self.state.silences.retain(|silence| silence.id != id);
@@ -407,6 +429,7 @@ impl AlertBook {
         let silences: Result<Vec<Ready>, FilterError> =
             snapshot.state.silences.iter().cloned().map(Ready::new).collect();
         self.silences = silences.map_err(|error| error.to_string())?;
+        self.version += 1;
         self.state = snapshot.state;
         Ok(())
     }
@@ -437,6 +460,7 @@ impl Incident {
             granted: false,
             held_back: false,
             ids: VecDeque::from([anomaly.id]),
+            looked: None,
         }
     }
 

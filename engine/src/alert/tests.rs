@@ -332,6 +332,27 @@ fn a_silence_mutes_until_it_expires() {
 }
 
 #[test]
+fn a_silence_over_a_flood_of_alerts_is_held_against_some_at_a_time_and_not_again_where_nothing_changed() {
+    let mut desk = Desk::new();
+    for service in 0..5_000 {
+        let Finding::Anomaly(mut anomaly) = anomaly(0.0, "error_burst", Severity::Error) else { continue };
+        anomaly.service = format!("s{service}");
+        anomaly.id = FindingId::of_window("error_burst", &anomaly.service, "", at(0.0), 0);
+        desk.book.push(&Finding::Anomaly(anomaly), &mut desk.out);
+    }
+    desk.run(0, 3);
+    assert_eq!(desk.out.len(), 5_000);
+    let (filter, until) = ("severity >= WARN".to_owned(), at(1e6));
+    desk.book.silence(Silence { id: "s".to_owned(), filter, until, comment: String::new() }).unwrap();
+    let muted = |desk: &Desk| desk.out.iter().filter(|change| change.cause == Cause::Muted).count();
+    for (second, expected) in [(3.0, 2_000), (4.0, 4_000), (5.0, 5_000), (6.0, 5_000)] {
+        desk.tick(second);
+        assert_eq!(muted(&desk), expected, "at {second} s");
+    }
+    assert_eq!(desk.book.looks, 2_000, "nothing changed, so nothing was looked at");
+}
+
+#[test]
 fn a_silence_over_an_open_alert_is_on_record_and_nobody_is_told() {
     let mut desk = Desk::new();
     desk.tick(0.0);
