@@ -123,7 +123,7 @@ pub struct Metrics {
     pub model_loads: Family<ResultLabel, Counter>,
     /// The model in use: 1 at its digest.
     pub model_in_use: Family<ModelLabel, Gauge>,
-    /// Snapshots of what is learnt, by result.
+    /// Snapshots of what is learnt, by result: `ok`, `failed`, and `partial` of those that left something out.
     pub state_snapshots: Family<ResultLabel, Counter>,
     /// Bytes of the last snapshot of a stream.
     pub state_snapshot_bytes: Family<StreamLabel, Gauge>,
@@ -268,7 +268,7 @@ impl Metrics {
         );
         registry.register(
             "state_snapshots",
-            "Snapshots of what is learnt while running",
+            "Snapshots of what is learnt while running: ok, failed, and partial where something was too large to be kept",
             self.state_snapshots.clone(),
         );
         registry.register_with_unit(

@@ -38,6 +38,8 @@ impl News {
     }
 }
 
+/// Name among what is learnt.
+const NAME: &str = "detectors and alerts";
 /// What must speak for a service before it is named as a likely origin, in nats.
 const LEAST_NATS: f64 = 3.0;
 
@@ -146,6 +148,20 @@ impl Watch {
         }
     }
 
+    /// Takes the detector with the largest state out of a snapshot of this component, which begins anew when that is
+    /// restored, and names it. `None`, and nothing changed, where the bytes are another component's or have no
+    /// detector left.
+    pub fn leave_out_largest(component: &str, bytes: &mut Vec<u8>) -> Option<String> {
+        if component != NAME {
+            return None;
+        }
+        let (mut bank, book): (detect::Snapshot, super::Snapshot) = learnt::decode(bytes).ok()?;
+        let name = bank.leave_out_largest()?;
+        bytes.clear();
+        learnt::encode(&(bank, book), bytes);
+        Some(name)
+    }
+
     /// The detectors.
     pub const fn detectors(&self) -> &Detectors {
         &self.bank
@@ -164,7 +180,7 @@ impl Watch {
 
 impl Learnt for Watch {
     fn name(&self) -> &'static str {
-        "detectors and alerts"
+        NAME
     }
 
     fn version(&self) -> u32 {

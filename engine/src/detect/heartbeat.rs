@@ -19,6 +19,10 @@ const LEAST_GAPS: u32 = 20;
 const ACTIVE_STEP: i64 = 900 * SECOND;
 const ACTIVE_STEPS: i64 = 768;
 const DAY: i64 = 86_400 * SECOND;
+/// How much the gaps of a pattern vary at most, as a share of their mean, and how long they are at least, in
+/// microseconds, where its silence is told.
+const REGULAR: f64 = 0.25;
+const LEAST_PERIOD: f64 = (5 * SECOND) as f64;
 /// How often a silence that goes on is told to hold, in microseconds.
 const AGAIN: i64 = 30 * SECOND;
 
@@ -80,8 +84,25 @@ struct Beat {
     pattern: u64,
     last: i64,
     gaps: Gaps,
+    /// Kept only while it comes regularly: of the others nothing is told, and they are many.
     text: String,
     told: bool,
+}
+
+impl Beat {
+    fn may_be_told(&self, at_most: f64) -> bool {
+        self.gaps.mean >= LEAST_PERIOD && self.gaps.is_regular(at_most)
+    }
+
+    fn keep_text(&mut self, at: &At<'_>) {
+        if self.text.is_empty() {
+            if self.may_be_told(REGULAR) {
+                self.text = super::pattern_of(&at.seen.event.message, 256);
+            }
+        } else if !self.may_be_told(2.0 * REGULAR) {
+            self.text = String::new();
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -212,10 +233,11 @@ impl State {
                     beat.gaps.add(at.time - beat.last);
                     beat.last = at.time;
                     beat.told = false;
+                    beat.keep_text(at);
                 }
             }
             Err(place) if self.beats.len() < MOST_PATTERNS => {
-                let text = super::pattern_of(&at.seen.event.message, 256);
+                let text = String::new();
                 let beat = Beat { pattern, last: at.time, gaps: Gaps::default(), text, told: false };
                 self.beats.insert(place, beat);
             }
@@ -262,7 +284,7 @@ impl Detect for Detector {
         for beat in state.beats.iter_mut().filter(|beat| !beat.told) {
             let silent = closed - beat.last;
             let bound = micros(settings.silence_s).max((beat.gaps.mean * settings.periods) as i64);
-            if silent <= bound || !beat.gaps.is_regular(0.25) || beat.gaps.mean < (5 * SECOND) as f64 {
+            if silent <= bound || !beat.may_be_told(REGULAR) {
                 continue;
             }
             beat.told = true;

@@ -114,6 +114,15 @@ pub struct Snapshot {
     detectors: BTreeMap<String, (u32, Vec<u8>)>,
 }
 
+impl Snapshot {
+    /// Takes the largest state of a detector out, and names it; `None` where there is none left.
+    pub(crate) fn leave_out_largest(&mut self) -> Option<String> {
+        let largest = self.detectors.iter().max_by_key(|(_, (_, bytes))| bytes.len())?.0.clone();
+        self.detectors.remove(&largest);
+        Some(largest)
+    }
+}
+
 /// Why a snapshot cannot be taken or used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the state of {part} cannot be used: {detail}")]

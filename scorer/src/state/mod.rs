@@ -11,6 +11,7 @@
 mod fill;
 mod learned;
 mod learning;
+mod limit;
 mod snapshot;
 mod store;
 mod topic;
@@ -514,7 +515,7 @@ impl Inner {
             if ready.is_empty() {
                 continue;
             }
-            let result = self.write(store, &ready, give_up);
+            let result = self.write(store, &mut ready, give_up);
             if let Err(why) = &result {
                 self.metrics.state_snapshots.get_or_create(&ResultLabel { result: "failed" }).inc();
                 self.health.not_ready(PART, why.clone());
@@ -531,12 +532,12 @@ impl Inner {
     fn write(
         &self,
         store: &Mutex<Box<dyn Store>>,
-        ready: &[(Stream, u64, Staged)],
+        ready: &mut [(Stream, u64, Staged)],
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), String> {
         let mut packed = Vec::with_capacity(ready.len());
         for (stream, _, staged) in ready {
-            let bytes = staged.snapshot.pack().map_err(|error| format!("{stream}: {error}"))?;
+            let bytes = self.pack(stream, &mut staged.snapshot)?;
             let label = StreamLabel { stream: stream.to_string() };
             self.metrics.state_snapshot_bytes.get_or_create(&label).set(bytes.len() as i64);
             let number = staged.snapshot.number;

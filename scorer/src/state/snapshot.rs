@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 
+use engine::alert::Watch;
 use engine::learnt::{self, Learnt};
 use serde::{Deserialize, Serialize};
 
@@ -102,11 +103,14 @@ pub enum SnapshotError {
     #[error("its content is not valid: {0}")]
     Invalid(String),
     /// Larger than any that is read.
-    #[error("it would have {bytes} bytes, at most {MOST_PACKED} are kept")]
+    #[error("it would have {bytes} bytes packed, at most {MOST_PACKED} are kept")]
     TooLarge {
         /// Its size.
         bytes: usize,
     },
+    /// Larger than any that is read, before it is packed.
+    #[error("it would have more than {} bytes", learnt::MOST_BYTES)]
+    FarTooLarge,
 }
 
 impl Snapshot {
@@ -115,11 +119,51 @@ impl Snapshot {
     /// # Errors
     /// It is too large.
     pub fn pack(&self) -> Result<Vec<u8>, SnapshotError> {
+        self.pack_within(MOST_PACKED)
+    }
+
+    /// As bytes, at most `most` of them: where that is too little, what is largest is left out, and named, so that the
+    /// position goes on. Nobody restores what is left out: it begins anew.
+    ///
+    /// # Errors
+    /// It cannot be packed, or has no room even without its parts.
+    pub fn pack_what_fits(&mut self, most: usize) -> Result<(Vec<u8>, Vec<String>), SnapshotError> {
+        let mut left_out = Vec::new();
+        // A component that is larger than may be writes nothing.
+        self.parts.retain(|part| {
+            if part.bytes.is_empty() {
+                left_out.push(part.name.clone());
+            }
+            !part.bytes.is_empty()
+        });
+        loop {
+            match self.pack_within(most) {
+                Err(error @ (SnapshotError::TooLarge { .. } | SnapshotError::FarTooLarge)) => {
+                    left_out.push(self.leave_out_largest().ok_or(error)?);
+                }
+                packed => return packed.map(|bytes| (bytes, left_out)),
+            }
+        }
+    }
+
+    fn leave_out_largest(&mut self) -> Option<String> {
+        let (place, part) = self.parts.iter_mut().enumerate().max_by_key(|(_, part)| part.bytes.len())?;
+        // Of the detectors, the others and the open alerts stay.
+        if let Some(detector) = Watch::leave_out_largest(&part.name, &mut part.bytes) {
+            return Some(detector);
+        }
+        Some(self.parts.remove(place).name)
+    }
+
+    fn pack_within(&self, most: usize) -> Result<Vec<u8>, SnapshotError> {
         let mut content = Vec::new();
         learnt::encode(self, &mut content);
+        if content.is_empty() {
+            return Err(SnapshotError::FarTooLarge);
+        }
         let content =
             zstd::encode_all(&*content, LEVEL).map_err(|error| SnapshotError::Invalid(error.to_string()))?;
-        if content.len() + HEADER > MOST_PACKED {
+        if content.len() + HEADER > most {
             return Err(SnapshotError::TooLarge { bytes: content.len() + HEADER });
         }
         let mut bytes = Vec::with_capacity(HEADER + content.len());
@@ -213,6 +257,43 @@ mod tests {
             assert!(Snapshot::unpack(&bytes).is_err(), "changed at {at}");
         }
         assert!(Snapshot::unpack(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    /// Bytes that cannot be packed into fewer.
+    fn noise(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; length];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        bytes
+    }
+
+    #[test]
+    fn what_is_too_large_is_left_out_the_largest_first() {
+        let part = |name: &str, length| Part { name: name.to_owned(), version: 1, bytes: noise(length) };
+        let mut snapshot = sample();
+        snapshot.parts =
+            vec![part("small", 100), part("huge", 90_000), part("none", 0), part("large", 30_000)];
+        let (bytes, left_out) = snapshot.pack_what_fits(50_000).unwrap();
+        assert_eq!(left_out, ["none", "huge"]);
+        let read = Snapshot::unpack(&bytes).unwrap();
+        let names: Vec<&str> = read.parts.iter().map(|part| part.name.as_str()).collect();
+        assert_eq!((names, read.places), (vec!["small", "large"], sample().places));
+        assert!(matches!(snapshot.pack_what_fits(10), Err(SnapshotError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn of_the_detectors_only_the_largest_is_left_out() {
+        let mut watch = Watch::new(&engine::alert::WatchSettings::default());
+        let whole = Part::of(&watch).bytes.len();
+        let mut snapshot = Snapshot { parts: vec![Part::of(&watch)], ..sample() };
+        let packed = snapshot.pack().unwrap().len();
+        let (bytes, left_out) = snapshot.pack_what_fits(packed - 1).unwrap();
+        assert!(
+            !left_out.is_empty() && left_out.iter().all(|name| name != "detectors and alerts"),
+            "{left_out:?}"
+        );
+        let read = Snapshot::unpack(&bytes).unwrap();
+        assert!(read.parts[0].bytes.len() < whole);
+        assert_eq!(read.restore(&mut watch), Ok(true));
     }
 
     #[test]

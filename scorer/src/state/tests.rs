@@ -2,7 +2,9 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use engine::detect::Thresholds;
+use engine::detect::{Origin, Seen, Source, Text, Thresholds};
+use engine::event::LogEvent;
+use engine::id::FindingId;
 use engine::model::OnlineSettings;
 
 use super::*;
@@ -96,6 +98,43 @@ fn stream() -> Stream {
 
 fn cut(generation: u64, end: u64) -> Cut {
     Cut { stream: stream(), generation, member: "1:2".into(), place: Place { end, ahead: Vec::new() } }
+}
+
+struct Nowhere;
+
+impl Origin for Nowhere {
+    fn finding_id(&self, detector: &str) -> FindingId {
+        FindingId::of_record(detector, self.source().coordinates(), EventTime::default(), 0, b"")
+    }
+
+    fn source(&self) -> Source {
+        Source::File { identity: Text::from("1:2"), path: Text::from("x.log"), offset: 0 }
+    }
+}
+
+#[test]
+fn the_first_line_of_a_stream_meets_a_clock() {
+    const YEAR: i64 = 31_536_000_000_000;
+    let mut rig = Rig::new(Memory::default());
+    let settings = rig.keeper.0.as_ref().unwrap().settings.clone();
+    let settings = LearnSettings { watch: Some(Arc::default()), ..settings };
+    let store: Box<dyn Store> = Box::new(rig.store.clone());
+    rig.keeper = Keeper::with(settings, None, Some(store), &rig.metrics, &rig.health).unwrap();
+    rig.open(1);
+    let ahead = EventTime::from_micros(now().as_micros() + YEAR);
+    let event = LogEvent { timestamp: ahead, service: "a".to_owned(), ..LogEvent::default() };
+    let (score, percentile, pattern, known_pattern) = (0.0, 0.0, 1, true);
+    let seen = Seen { event: &event, score, percentile, pattern, known_pattern, origin: &Nowhere };
+    let cuts = [cut(1, 10)];
+    let mut learning = rig.keeper.begin(&cuts, IN_USE);
+    let future = match learning.of(None) {
+        Scoring::Learned(learned) => learned.watch().map(|watch| {
+            watch.learn(&seen);
+            watch.detectors().counters().future
+        }),
+        _ => None,
+    };
+    assert_eq!(future, Some(1));
 }
 
 #[test]
