@@ -20,6 +20,7 @@ use crate::backtest::clock::{Clock, Step};
 use crate::config::{Flags, Input, Settings, Subset, table::Group};
 use crate::live::Loaded;
 use crate::scan::{progress, report_rejects};
+use crate::sole;
 use crate::state::{Filling, Stream, Target};
 
 /// Longest list of what still needs history.
@@ -73,6 +74,8 @@ pub fn run(args: BackfillArgs) -> anyhow::Result<ExitCode> {
     }
     // The topic's store asks brokers from tasks of its own.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    // A scorer that runs would write over what is filled.
+    let _sole = settings.state_dir.as_deref().map(sole::take).transpose()?;
     let mut filling = begin(&settings, &runtime, args.replace)?;
     let path = &settings.model.path;
     let loaded = Loaded::new(corpus::load_model(path)?, &settings.model, Some(path.clone()));

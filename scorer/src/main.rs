@@ -30,6 +30,7 @@ mod run;
 mod scan;
 mod serve;
 mod sink;
+mod sole;
 mod source;
 mod state;
 mod summary;

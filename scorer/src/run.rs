@@ -23,6 +23,7 @@ use crate::news::AlertFeed;
 use crate::pipeline::{self, Pipeline};
 use crate::record::Intake;
 use crate::serve::{self, Servers};
+use crate::sole;
 use crate::source::{self, Running};
 use crate::state::Keeper;
 use crate::summary::Summary;
@@ -185,6 +186,7 @@ pub fn run(args: RunArgs) -> anyhow::Result<ExitCode> {
 
 async fn run_until_stopped(settings: Settings) -> anyhow::Result<ExitCode> {
     let signals = Signals::listen()?;
+    let _sole = settings.state_dir.as_deref().map(sole::take).transpose()?;
     let (app, pipeline) = App::assemble(settings, Handle::current())?;
     load_model(&app).await?;
     let servers = serve::start(&app).await?;

@@ -187,8 +187,9 @@ async fn copy(
     let client = &session.client;
     client
         .batch_execute(&format!(
-            "CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} (place bigint GENERATED ALWAYS AS IDENTITY, {}) \
-             ON COMMIT DELETE ROWS; SET LOCAL client_min_messages = warning",
+            "SET LOCAL client_min_messages = warning; \
+             CREATE TEMPORARY TABLE IF NOT EXISTS {incoming} (place bigint GENERATED ALWAYS AS IDENTITY, {}) \
+             ON COMMIT DELETE ROWS",
             declared.join(", ")
         ))
         .await?;

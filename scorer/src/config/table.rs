@@ -158,7 +158,7 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Input, "FILE_SERVICES", "", "a comma list of patterns such as `audit/*.json`, `logs/{service}/*.log`, `*.out=batch`", "Takes the service from a followed file's path where a record names none: what stands at `{service}`, behind `=`, or else the last folder of the pattern."),
     Setting::new(Group::Input, "FILE_START", "beginning", "`beginning` or `end`", "Where a file that was never read before is read from at the start; files that appear later are read from their beginning."),
     Setting::new(Group::Input, "FILE_POLL_MS", "200", "10 to 60000 ms", "How often followed files are looked at."),
-    Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept, and what is learnt of inputs other than Kafka; unset: files are read from FILE_START at each start, and what was learnt is lost."),
+    Setting::new(Group::Input, "STATE_DIR", "", "a directory that can be written", "Where the positions of followed files are kept, and what is learnt of inputs other than Kafka; unset: files are read from FILE_START at each start, and what was learnt is lost. One scorer alone uses it."),
     Setting::new(Group::Kafka, "KAFKA_BOOTSTRAP_SERVERS", "localhost:9092", "a comma list of host:port", "Kafka brokers to start from."),
     Setting::new(Group::Kafka, "KAFKA_GROUP_ID", "isolog-scorer", "1 to 255 characters", "Consumer group; scorers of one group share the partitions."),
     Setting::new(Group::Kafka, "KAFKA_AUTO_OFFSET_RESET", "earliest", "`earliest` or `latest`", "Where a group without a committed offset begins."),
