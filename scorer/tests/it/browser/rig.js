@@ -73,10 +73,11 @@ async function oneWindow() {
   }
   const browser = await chromium.connectOverCDP(`http://127.0.0.1:${readFileSync(told, "utf8").split("\n")[0]}`, { noDefaults: true });
   const close = async () => {
-    await browser.close();
-    child.kill("SIGKILL");
+    // It ends its own processes, which write to the folder until they are gone; what closes here is the connection alone.
+    const session = await browser.newBrowserCDPSession();
+    await session.send("Browser.close").catch(() => child.kill("SIGKILL"));
     await ended;
-    rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+    rmSync(folder, { recursive: true, force: true, maxRetries: 30 });
   };
   return { contexts: () => browser.contexts(), close };
 }
