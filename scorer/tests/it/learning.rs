@@ -95,9 +95,17 @@ fn a_file_killed_in_the_middle_gives_the_anomalies_of_one_run() {
 #[test]
 fn a_torn_snapshot_is_told_and_costs_nothing() {
     let lines = lines(6_000);
-    let setup = Following::new(&lines, lines.len());
+    // Each part is learnt from, so each is followed by a snapshot at least.
+    let setup = Following::new(&lines, 2_000);
     let mut scorer = setup.start(&["--batch-size", "20"]);
-    scorer.wait("some snapshots", |scorer| scorer.metric("isolog_state_snapshots_total") >= 3.0);
+    let snapshots = |scorer: &Scorer| scorer.metric("isolog_state_snapshots_total");
+    for end in [4_000, 6_000] {
+        let before = snapshots(&scorer);
+        scorer.wait("a snapshot", |scorer| snapshots(scorer) > before);
+        append(Path::new(&setup.path("app.log")), &lines[end - 2_000..end]);
+    }
+    let before = snapshots(&scorer);
+    scorer.wait("the last snapshot", |scorer| snapshots(scorer) > before);
     scorer.kill();
     let newest = std::fs::read_dir(setup.path("state"))
         .unwrap()
