@@ -1,8 +1,11 @@
 //! What a receiver's answer must not bring into a log, a record or a page: an answer may repeat the address that it was
 //! asked at, or the password that it refused.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use percent_encoding::percent_decode_str;
 
 /// What stands in place of a secret.
 const HIDDEN: &str = "***";
@@ -32,7 +35,7 @@ impl Secrets {
         }
         if path_is_secret {
             let path = parsed.path();
-            for text in [path.to_owned(), decoded(path)] {
+            for text in [Cow::from(path), decoded(path)] {
                 text.split('/').filter(|part| part.len() >= LEAST_SEGMENT).for_each(|part| found.add(part));
             }
             if let Some(query) = parsed.query() {
@@ -93,24 +96,8 @@ impl Secrets {
 }
 
 /// A text of an address without its percent signs.
-fn decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut plain = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(byte) = bytes.get(at) {
-        let hex = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
-        match hex.filter(|_| *byte == b'%').and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(value) => {
-                plain.push(value);
-                at += 3;
-            }
-            None => {
-                plain.push(*byte);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&plain).into_owned()
+fn decoded(text: &str) -> Cow<'_, str> {
+    percent_decode_str(text).decode_utf8_lossy()
 }
 
 #[cfg(test)]
