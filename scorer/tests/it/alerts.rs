@@ -1,14 +1,12 @@
 //! From lines to alerts: what a scorer that runs tells of bursts, silences and ends.
 
-use std::fs::File;
-use std::io::Write;
 use std::path::Path;
 
 use serde_json::{Value, json};
 
 use testkit::kafka::{Broker, NewRecord};
 
-use crate::rig::{Scorer, json_lines};
+use crate::rig::{Scorer, append, json_lines};
 
 /// Six ERROR lines of one service within one window of five seconds.
 pub fn burst() -> Vec<String> {
@@ -26,14 +24,13 @@ pub fn burst() -> Vec<String> {
 
 struct Setup {
     folder: tempfile::TempDir,
-    log: File,
 }
 
 impl Setup {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let log = File::create(folder.path().join("app.log")).unwrap();
-        Self { folder, log }
+        append(&folder.path().join("app.log"), &[]);
+        Self { folder }
     }
 
     fn path(&self, name: &str) -> String {
@@ -49,10 +46,8 @@ impl Setup {
         Scorer::start("alerts", &arguments)
     }
 
-    fn append(&mut self, lines: &[String]) {
-        for line in lines {
-            writeln!(self.log, "{line}").unwrap();
-        }
+    fn append(&self, lines: &[String]) {
+        append(Path::new(&self.path("app.log")), lines);
     }
 
     fn alerts(&self) -> Vec<Value> {
@@ -66,7 +61,7 @@ impl Setup {
 
 #[test]
 fn six_errors_appended_to_a_file_are_one_alert_and_five_are_none() {
-    let mut setup = Setup::new();
+    let setup = Setup::new();
     let scorer = &mut setup.start(&[]);
     setup.append(&burst()[..5]);
     scorer.wait("five lines", |scorer| scorer.counted() == 5);
@@ -86,7 +81,7 @@ fn six_errors_appended_to_a_file_are_one_alert_and_five_are_none() {
 
 #[test]
 fn killed_after_the_sixth_line_the_alert_has_the_same_id() {
-    let mut setup = Setup::new();
+    let setup = Setup::new();
     // Nothing is kept of the first run, so its lines are read again.
     let mut scorer = setup.start(&["--snapshot-interval-ms", "600000"]);
     setup.append(&burst());
@@ -103,7 +98,7 @@ fn killed_after_the_sixth_line_the_alert_has_the_same_id() {
 
 #[test]
 fn a_rule_of_the_config_file_and_a_detector_that_is_off() {
-    let mut setup = Setup::new();
+    let setup = Setup::new();
     let config = setup.path("isolog.toml");
     let rules = r#"
         [detect.error_burst]
