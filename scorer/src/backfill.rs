@@ -235,31 +235,31 @@ impl History<'_> {
 }
 
 fn report(targets: &mut [Target], lines: u64, nobodys: &BTreeMap<String, u64>, bytes: usize) {
-    println!("learnt {lines} lines ({bytes} bytes)");
+    say!("learnt {lines} lines ({bytes} bytes)");
     let mut warming = Vec::new();
     for target in targets {
         let stream = target.stream().to_string();
         let Some(watch) = target.learned.watch() else { continue };
         let bank = watch.detectors();
         let Some(until) = bank.event_time() else { continue };
-        println!("  {stream}: {} services until {until}", bank.services());
+        say!("  {stream}: {} services until {until}", bank.services());
         warming.extend(bank.warming(MOST_SHOWN + 1));
     }
     for (service, lines) in nobodys.iter().take(MOST_SHOWN) {
-        println!("left out: {lines} lines of {service:?}, which no partition has had yet");
+        say!("left out: {lines} lines of {service:?}, which no partition has had yet");
     }
     if nobodys.len() > MOST_SHOWN {
-        println!("left out: {} more services", nobodys.len() - MOST_SHOWN);
+        say!("left out: {} more services", nobodys.len() - MOST_SHOWN);
     }
     if warming.is_empty() {
-        println!("no detector needs more history");
+        say!("no detector needs more history");
         return;
     }
-    println!("what still needs history:");
+    say!("what still needs history:");
     for one in warming.iter().take(MOST_SHOWN) {
-        println!("  {} of {}: {}", one.detector, one.service, one.needs);
+        say!("  {} of {}: {}", one.detector, one.service, one.needs);
     }
     if warming.len() > MOST_SHOWN {
-        println!("  and more");
+        say!("  and more");
     }
 }

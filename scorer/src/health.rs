@@ -50,7 +50,7 @@ pub fn run(args: HealthArgs) -> anyhow::Result<ExitCode> {
     };
     match ask(&host, &path, timeout) {
         Ok((200, _)) => {
-            println!("ready");
+            say!("ready");
             Ok(ExitCode::SUCCESS)
         }
         Ok((status, body)) => {

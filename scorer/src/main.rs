@@ -1,5 +1,7 @@
 //! `scorer`: scores log streams, answers gRPC and looks into files. Only the command line is here.
 
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 #[macro_use]
 mod tell;
 
@@ -113,12 +115,13 @@ fn main() -> ExitCode {
         Command::Normal(args) => twin::normal(args),
         Command::Threshold(args) => twin::threshold(args),
         Command::Settings => {
-            print!("{}", config::table::markdown());
+            tell::print(format_args!("{}", config::table::markdown()));
             Ok(ExitCode::SUCCESS)
         }
     };
-    result.unwrap_or_else(|error| {
+    let code = result.unwrap_or_else(|error| {
         tell!("error: {error:#}");
         ExitCode::from(EXIT_ERROR)
-    })
+    });
+    if tell::is_cut() { ExitCode::from(EXIT_ERROR) } else { code }
 }

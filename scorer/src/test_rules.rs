@@ -107,15 +107,15 @@ pub fn run(args: TestRulesArgs) -> anyhow::Result<ExitCode> {
                 .with_context(|| format!("{}: test {:?}", path.display(), test.name))?;
             if faults.is_empty() {
                 passed += 1;
-                println!("ok      {}", test.name);
+                say!("ok      {}", test.name);
             } else {
                 failed += 1;
-                println!("FAILED  {}", test.name);
-                faults.iter().for_each(|fault| println!("        {fault}"));
+                say!("FAILED  {}", test.name);
+                faults.iter().for_each(|fault| say!("        {fault}"));
             }
         }
     }
-    println!("{passed} passed, {failed} failed");
+    say!("{passed} passed, {failed} failed");
     match (passed, failed) {
         (0, 0) => {
             tell!("error: there is no [[test]]; see scorer test-rules --help");

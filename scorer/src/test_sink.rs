@@ -58,7 +58,7 @@ pub fn run(args: TestSinkArgs) -> anyhow::Result<ExitCode> {
         let record = test_record(now, name, settings.sinks.public_url.as_deref());
         let fault = match runtime.block_on(receiver.deliver(&record, now.as_second())) {
             Outcome::Delivered => {
-                println!("{name}: delivered, alert id {}", record.id);
+                say!("{name}: delivered, alert id {}", record.id);
                 continue;
             }
             Outcome::Refused(why) => format!("refused, a real alert would become a dead letter: {why}"),

@@ -1,5 +1,6 @@
 //! `trainer evaluate`: how well a model tells labelled anomalies from other lines.
 
+use std::io::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
@@ -57,22 +58,21 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let rejected = reader.rejects().faulty();
     if args.json {
         let model = model.digest().to_owned();
-        println!(
-            "{}",
-            serde_json::to_string(&Figures { model, quality, threshold: threshold.score, rejected })?
-        );
+        let figures = Figures { model, quality, threshold: threshold.score, rejected };
+        writeln!(io::stdout().lock(), "{}", serde_json::to_string(&figures)?)?;
     } else {
-        print(&quality, threshold, rejected);
+        print(&quality, threshold, rejected)?;
     }
     Ok(())
 }
 
-fn print(quality: &Quality, threshold: Threshold, rejected: u64) {
-    println!("lines              {} ({} odd, {} rejected)", quality.rows, quality.anomalies, rejected);
-    println!("ROC-AUC            {:.4}", quality.roc_auc);
-    println!("average precision  {:.4}", quality.average_precision);
-    println!("best F1            {:.4}", quality.best_f1);
-    println!("F1 at threshold    {:.4} (score above {:.4})", quality.f1_at_threshold, threshold.score);
+fn print(quality: &Quality, threshold: Threshold, rejected: u64) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "lines              {} ({} odd, {} rejected)", quality.rows, quality.anomalies, rejected)?;
+    writeln!(out, "ROC-AUC            {:.4}", quality.roc_auc)?;
+    writeln!(out, "average precision  {:.4}", quality.average_precision)?;
+    writeln!(out, "best F1            {:.4}", quality.best_f1)?;
+    writeln!(out, "F1 at threshold    {:.4} (score above {:.4})", quality.f1_at_threshold, threshold.score)
 }
 
 /// Takes the label off, so that the model cannot see it.

@@ -1,5 +1,6 @@
 //! `trainer fit`: one pass over the logs makes a model, or two where they repeat little; then the report.
 
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -113,7 +114,7 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
     if let Some(path) = &args.report_html {
         std::fs::write(path, html::report(&report))
             .with_context(|| format!("cannot write the report to {}", path.display()))?;
-        println!("Report written to {}", path.display());
+        writeln!(io::stdout().lock(), "Report written to {}", path.display())?;
     }
     Ok(())
 }

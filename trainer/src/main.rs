@@ -12,7 +12,7 @@ mod stored;
 mod text;
 mod topic;
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -31,10 +31,17 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // `trainer evaluate | head -1`: what was to be done is done.
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             // Whoever closed standard error does not want to hear.
-            let _ = writeln!(std::io::stderr().lock(), "error: {error:#}");
+            let _ = writeln!(io::stderr().lock(), "error: {error:#}");
             ExitCode::from(EXIT_ERROR)
         }
     }
+}
+
+/// The reader of standard output has gone: not an error.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -75,11 +75,11 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<ExitCode> {
         } else if let Some(store) = &settings.store {
             replay_store(::store::open(&store.place)?.as_mut(), &mut sender)?;
         } else {
-            println!("{name}: no dead letters are kept, SINK_DEAD_LETTER_TOPIC and the store are off");
+            say!("{name}: no dead letters are kept, SINK_DEAD_LETTER_TOPIC and the store are off");
         }
         let Counts { delivered, refused, stopped } = sender.counts;
         let end = if stopped { "; the sink does not work, the others were left alone" } else { "" };
-        println!("{name}: {delivered} delivered, {refused} refused again{end}");
+        say!("{name}: {delivered} delivered, {refused} refused again{end}");
         complete &= refused == 0 && !stopped;
     }
     Ok(if complete { ExitCode::SUCCESS } else { ExitCode::from(EXIT_FOUND) })
@@ -109,12 +109,12 @@ impl Sender<'_> {
         let what = format!("{}: alert {} revision {}", self.name, letter.record.id, letter.record.revision);
         match outcome {
             Outcome::Delivered => {
-                println!("{what}: delivered");
+                say!("{what}: delivered");
                 self.counts.delivered += 1;
                 Tried::Delivered
             }
             Outcome::Refused(why) => {
-                println!("{what}: refused again: {why}");
+                say!("{what}: refused again: {why}");
                 self.counts.refused += 1;
                 letter.reason = why;
                 letter.attempts = letter.attempts.saturating_add(1);
@@ -122,7 +122,7 @@ impl Sender<'_> {
                 Tried::Refused(Box::new(letter))
             }
             Outcome::Retry { why, .. } => {
-                println!("{what}: not delivered: {why}");
+                say!("{what}: not delivered: {why}");
                 self.counts.stopped = true;
                 Tried::Stopped
             }
@@ -146,7 +146,7 @@ fn replay_store(store: &mut dyn Store, sender: &mut Sender<'_>) -> anyhow::Resul
             let record = match serde_json::from_str(&letter.record) {
                 Ok(record) => record,
                 Err(error) => {
-                    println!("{}: dead letter {number} holds no alert record: {error}", sender.name);
+                    say!("{}: dead letter {number} holds no alert record: {error}", sender.name);
                     continue;
                 }
             };
@@ -203,7 +203,7 @@ fn replay_topic(
             },
             Ok(_) => {}
             Err(error) => {
-                println!("{}: what stands at {partition}:{offset} is no dead letter: {error}", sender.name);
+                say!("{}: what stands at {partition}:{offset} is no dead letter: {error}", sender.name);
             }
         }
         commit(&consumer, topic, partition, offset + 1).map_err(|error| explain(&error))?;

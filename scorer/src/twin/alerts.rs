@@ -62,7 +62,7 @@ pub fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
     if asked.json {
         asked.print(&json!({ "alerts": alerts }))?;
     } else if alerts.is_empty() {
-        println!("no such alert");
+        say!("no such alert");
     } else {
         alerts.iter().for_each(line);
     }
@@ -71,18 +71,18 @@ pub fn run(args: AlertsArgs) -> anyhow::Result<ExitCode> {
 
 fn line(alert: &AlertRecord) {
     let (id, status, seen) = (&alert.id, alert.status.as_str(), &alert.last_seen);
-    println!("{id}  {seen}  {status:8}  {}", short(&alert.headline()));
+    say!("{id}  {seen}  {status:8}  {}", short(&alert.headline()));
 }
 
 fn one(history: &[AlertRecord]) {
     let Some(alert) = history.last() else { return };
-    println!("{}\n", short(&alert.headline()));
+    say!("{}\n", short(&alert.headline()));
     for (name, value) in alert.facts() {
-        println!("{name:12} {}", short(&value));
+        say!("{name:12} {}", short(&value));
     }
-    println!("{:12} {}", "Id", alert.id);
+    say!("{:12} {}", "Id", alert.id);
     if let Some(link) = &alert.link {
-        println!("{:12} {}", "Page", short(link));
+        say!("{:12} {}", "Page", short(link));
     }
     list(
         "What was found",
@@ -115,7 +115,7 @@ fn one(history: &[AlertRecord]) {
 fn list(title: &str, items: impl Iterator<Item = String>) {
     let mut items = items.peekable();
     if items.peek().is_some() {
-        println!("\n{title}");
-        items.for_each(|item| println!("  {}", short(&item)));
+        say!("\n{title}");
+        items.for_each(|item| say!("  {}", short(&item)));
     }
 }

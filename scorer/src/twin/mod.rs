@@ -154,7 +154,7 @@ impl Asked {
         while control.view().is_none() {
             if !is_told && start.elapsed() >= TOLD_AFTER {
                 is_told = true;
-                eprintln!("waiting for {}, up to {} s", control.kept_in(), READ.as_secs());
+                tell!("waiting for {}, up to {} s", control.kept_in(), READ.as_secs());
             }
             if Instant::now() >= deadline {
                 let why: Vec<String> = health.why_not_ready().into_iter().map(|(_, why)| why).collect();
@@ -182,7 +182,7 @@ impl Asked {
     }
 
     fn print(&self, value: &Value) -> anyhow::Result<()> {
-        println!("{}", serde_json::to_string_pretty(value)?);
+        say!("{}", serde_json::to_string_pretty(value)?);
         Ok(())
     }
 }

@@ -49,7 +49,7 @@ pub fn run(args: NormalArgs) -> anyhow::Result<ExitCode> {
     } else if args.list {
         tell(&asked, "normals", &listed(&asked)?)?;
     } else if args.export {
-        print!("{}", exported(&asked)?);
+        crate::tell::print(format_args!("{}", exported(&asked)?));
     } else {
         let called = call(&asked, args.alert.as_deref().unwrap_or_default(), args.comment)?;
         tell(&asked, "normal", &[called])?;
@@ -84,7 +84,7 @@ fn undo(asked: &Asked, id: &str) -> anyhow::Result<()> {
     if asked.json {
         return asked.print(&json!({ "id": id, "removed": true }));
     }
-    println!("{id} is undone");
+    say!("{id} is undone");
     Ok(())
 }
 
@@ -116,13 +116,13 @@ fn tell(asked: &Asked, name: &str, normals: &[ToldNormal]) -> anyhow::Result<()>
         });
     }
     if normals.is_empty() {
-        println!("nothing was called normal");
+        say!("nothing was called normal");
     }
     for ToldNormal { id, normals, comment, created_by, .. } in normals {
-        println!("{id}  by {}  {}", short(created_by), short(comment));
+        say!("{id}  by {}  {}", short(created_by), short(comment));
         for normal in normals {
             let subject = if normal.subject.is_empty() { "(all)" } else { &normal.subject };
-            println!("  {}  {}  {}", short(&normal.detector), short(&normal.service), short(subject));
+            say!("  {}  {}  {}", short(&normal.detector), short(&normal.service), short(subject));
         }
     }
     Ok(())

@@ -91,7 +91,7 @@ fn remove(asked: &Asked, id: &str) -> anyhow::Result<()> {
     if asked.json {
         return asked.print(&json!({ "id": id, "removed": true }));
     }
-    println!("{id} is ended");
+    say!("{id} is ended");
     Ok(())
 }
 
@@ -115,10 +115,10 @@ fn tell(asked: &Asked, name: &str, silences: &[ToldSilence]) -> anyhow::Result<(
         });
     }
     if silences.is_empty() {
-        println!("no silence is in force");
+        say!("no silence is in force");
     }
     for ToldSilence { id, filter, until, comment, created_by, .. } in silences {
-        println!("{id}  until {until}  by {}  {}  {}", short(created_by), short(filter), short(comment));
+        say!("{id}  until {until}  by {}  {}  {}", short(created_by), short(filter), short(comment));
     }
     Ok(())
 }

@@ -78,14 +78,14 @@ pub fn run(args: ThresholdArgs) -> anyhow::Result<ExitCode> {
     };
     if args.json {
         let told = json!({ "in_use": in_use, "source": loaded.threshold_source, "rows": rows });
-        println!("{}", serde_json::to_string_pretty(&told)?);
+        say!("{}", serde_json::to_string_pretty(&told)?);
         return Ok(ExitCode::SUCCESS);
     }
-    println!("     score       share   lines a day");
+    say!("     score       share   lines a day");
     for row in &rows {
-        println!("{}  {}", text(row), row.setting);
+        say!("{}  {}", text(row), row.setting);
     }
-    println!("{}  in use ({})", text(&in_use), loaded.threshold_source);
+    say!("{}  in use ({})", text(&in_use), loaded.threshold_source);
     Ok(ExitCode::SUCCESS)
 }
 

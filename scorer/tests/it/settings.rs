@@ -31,6 +31,32 @@ fn all_mistakes_are_told_together_with_name_value_place_and_range() {
 }
 
 #[test]
+fn a_reader_that_has_gone_is_no_error_and_a_full_disk_is_one() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    for arguments in [&["settings"][..], &["threshold", "--model-path", &model().display().to_string()]] {
+        let run = |output: std::process::Stdio| {
+            let mut command = std::process::Command::new(SCORER);
+            let output = command
+                .args(arguments)
+                .env("STORE_PATH", "")
+                .stdout(output)
+                .stderr(std::process::Stdio::piped());
+            let output = output.spawn().unwrap().wait_with_output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (code, stderr) = run(writer.try_clone().unwrap().into());
+        assert!(code == Some(0) && !stderr.contains("error"), "{arguments:?}: {code:?} {stderr}");
+        let (code, stderr) = run(full.try_clone().unwrap().into());
+        assert!(
+            code == Some(2) && stderr.contains("standard output cannot be written"),
+            "{arguments:?}: {code:?} {stderr}"
+        );
+    }
+}
+
+#[test]
 fn a_faulty_topic_is_told_once() {
     scorer(&["check"])
         .env("LOG_TOPIC", "a b")
