@@ -39,6 +39,7 @@ const FILES: &[File] = files![
     SCRIPT "/theme.js" = "theme.js",
     SCRIPT "/app.js" = "app.js",
     SCRIPT "/api.js" = "api.js",
+    SCRIPT "/streams.js" = "streams.js",
     SCRIPT "/dom.js" = "dom.js",
     SCRIPT "/format.js" = "format.js",
     SCRIPT "/severity.js" = "severity.js",

@@ -75,6 +75,12 @@ fn nine_tabs_of_one_window_all_work() {
 }
 
 #[test]
+fn seven_windows_that_are_all_seen_all_work() {
+    let demo = Demo::start("browser-windows", &["--rate", "100", "--anomaly-ratio", "0.05"]);
+    play("windows.js", &demo.base, &[]);
+}
+
+#[test]
 fn an_address_that_leads_nowhere_says_so() {
     let demo = Demo::start("browser-addresses", &["--rate", "100"]);
     play("addresses.js", &demo.base, &[]);

@@ -1,5 +1,5 @@
-// Many tabs on one scorer, each with a page that follows a stream: every one of them works. A browser has six
-// connections to a host for all its tabs, so only those that are seen may hold one.
+// Many tabs on one scorer in a browser without shared workers, each with a page that follows a stream: every one of them
+// works. A browser has six connections to a host for all its tabs, so only those that are seen may hold one.
 "use strict";
 
 const { check, oneWindow, open, run, same } = require("./rig.js");
@@ -9,6 +9,7 @@ const TABS = 9;
 run(async (browser, base) => {
   const { page, context, faults } = await open(browser, base, { context: browser.contexts()[0] });
   await context.addInitScript(() => {
+    delete window.SharedWorker;
     const Real = window.EventSource;
     window.streams = [];
     window.EventSource = class extends Real {

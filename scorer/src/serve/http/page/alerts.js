@@ -1,6 +1,6 @@
 // Alerts: firing, resolved or muted, filtered, and new ones as they happen.
 
-import { get, latest, listen, services } from "./api.js";
+import { WAITS, get, latest, listen, services } from "./api.js";
 import { everyDecision } from "./decisions.js";
 import { announce, h, keepFocus, offered, plain, rested } from "./dom.js";
 import { count, moment, orNone } from "./format.js";
@@ -147,9 +147,9 @@ export async function render(main, params, context) {
     more,
     decisions.card,
   );
-  listen("alerts/stream", {}, { alert: soon, missed: soon }, context.signal, (on) => {
+  listen("alerts/stream", {}, { alert: soon, missed: soon }, context.signal, (on, waits) => {
     connection.dataset.live = on ? "yes" : "no";
-    connection.textContent = on ? "live" : "connecting";
+    connection.textContent = on ? "live" : waits ? WAITS : "connecting";
     // What happened while there was no connection.
     if (on) soon();
   });

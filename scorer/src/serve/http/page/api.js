@@ -1,9 +1,9 @@
 // Everything that the page asks of its server: answers, changes, event streams, the session.
 
 import { h } from "./dom.js";
+import { BEAT_MS, attend } from "./streams.js";
 
 const ROOT = "api/v1/";
-const RETRY_MS = 3_000;
 // A server that says nothing for so long is taken for gone.
 const PATIENCE_MS = 15_000;
 
@@ -112,34 +112,57 @@ export async function signOut() {
   note({ authenticated: false });
 }
 
-// Follows an event stream until the signal, and begins again where it broke. `handlers` by event name; `state` hears
-// whether it is connected. A page that nobody sees follows nothing: a browser has six connections to a host for all of
-// its tabs, and a stream holds one. Whoever asks what came in between asks when `state` says true again.
-export function listen(path, params, handlers, signal, state = () => {}) {
-  let source = null;
-  let timer = 0;
-  const close = () => {
-    clearTimeout(timer);
-    source?.close();
-    source = null;
-  };
-  const again = () => {
-    close();
-    state(false);
-    timer = setTimeout(open, RETRY_MS);
-  };
-  const open = () => {
-    if (signal.aborted || document.hidden || source) return;
-    source = new EventSource(address(path, params));
-    source.onopen = () => state(true);
-    source.onerror = () => {
-      state(false);
-      if (source?.readyState === EventSource.CLOSED) again();
-    };
-    source.addEventListener("end", again);
-    for (const [name, run] of Object.entries(handlers)) {
-      source.addEventListener(name, (event) => run(JSON.parse(event.data)));
+// What a stream says while the connections that a browser may hold are those of other windows.
+export const WAITS = "waits for other windows";
+
+// What holds the event streams: a worker of all windows, else this page itself.
+let holder = null;
+const held = () =>
+  (holder ||= new Promise((done) => {
+    try {
+      const worker = new SharedWorker(new URL("streams.js", import.meta.url), { type: "module", name: "isolog-streams" });
+      worker.onerror = () => done(attend);
+      worker.port.onmessage = () => done((port) => worker.port.postMessage(null, [port]));
+    } catch {
+      done(attend);
     }
+  }));
+
+// Follows an event stream until the signal, and begins again where it broke. `handlers` by event name; `state` hears
+// whether it is connected, and whether it waits for other windows. A page that nobody sees follows nothing. Whoever asks
+// what came in between asks when `state` says true again.
+export function listen(path, params, handlers, signal, state = () => {}) {
+  let port = null;
+  let beat = 0;
+  const close = () => {
+    clearInterval(beat);
+    port?.postMessage("close");
+    port?.close();
+    port = null;
+  };
+  const heard = ({ on, waits, name, data }) => (name ? handlers[name](JSON.parse(data)) : state(on, waits));
+  const open = () => {
+    if (signal.aborted || document.hidden || port) return;
+    const ends = new MessageChannel();
+    let answered = true;
+    port = ends.port1;
+    port.onmessage = ({ data }) => {
+      if (data === "here") answered = true;
+      else if (port === ends.port1) heard(data);
+    };
+    port.postMessage({ address: address(path, params), names: Object.keys(handlers) });
+    void held().then((attends) => attends(ends.port2));
+    beat = setInterval(() => {
+      if (!answered) {
+        // The worker is gone, with all that it held.
+        holder = null;
+        close();
+        state(false);
+        return open();
+      }
+      answered = false;
+      return port.postMessage("here");
+    }, BEAT_MS);
   };
   const turned = () => {
     if (!document.hidden) return open();

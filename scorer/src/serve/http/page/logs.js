@@ -1,6 +1,6 @@
 // Logs: a search over what the store keeps, and a live tail that survives a flood.
 
-import { get, latest, listen, services } from "./api.js";
+import { WAITS, get, latest, listen, services } from "./api.js";
 import { announce, clipped, h, offered, plain } from "./dom.js";
 import { count, moment, orNone, span } from "./format.js";
 import { level } from "./severity.js";
@@ -160,9 +160,9 @@ export async function render(main, params, context) {
     empty.textContent = "Waiting for lines that match.";
     announce("Live tail started");
     tell();
-    listen("logs/stream", streamed(), { lines: take }, tail.signal, (on) => {
+    listen("logs/stream", streamed(), { lines: take }, tail.signal, (on, waits) => {
       connection.dataset.live = on ? "yes" : "no";
-      connection.textContent = on ? "live" : "connecting";
+      connection.textContent = on ? "live" : waits ? WAITS : "connecting";
       // What came while the tab was hidden or the connection gone is not here.
       if (on && lost) list.prepend(h("li", { class: "gap soft small" }, "not followed for ", span((Date.now() - lost) / 1_000)));
       lost = on ? 0 : lost || Date.now();
