@@ -2,6 +2,7 @@
 //! that goes when it ends.
 
 mod controls;
+mod folder;
 mod show;
 mod stream;
 mod train;
@@ -9,12 +10,11 @@ mod train;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use ::store::StoreSettings;
 use anyhow::Context as _;
 use engine::event::EventTime;
-use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
@@ -25,6 +25,7 @@ use crate::live::Loaded;
 use crate::run::{self, App, Signals};
 use crate::serve::{self, Servers};
 pub use controls::{Change, Controls, Standing};
+use folder::Temporary;
 use show::Show;
 use stream::Stream;
 
@@ -95,11 +96,11 @@ fn own_settings(mut settings: Settings) -> Settings {
 }
 
 /// A store of its own with all lines, where none is asked for: nothing is left behind unasked.
-fn temporary_store(settings: &mut Settings) -> anyhow::Result<Option<TempDir>> {
+fn temporary_store(settings: &mut Settings) -> anyhow::Result<Option<Temporary>> {
     let is_asked_for = !is_default(settings, "STORE_PATH") || !is_default(settings, "DATABASE_URL");
     let logs = is_default(settings, "STORE_LOGS").then_some(KeptLogs::All);
     let Some(store) = settings.store.as_mut().filter(|_| !is_asked_for) else { return Ok(None) };
-    let folder = tempfile::Builder::new().prefix("isolog-demo-").tempdir();
+    let folder = Temporary::create(&std::env::temp_dir(), SystemTime::now());
     let folder =
         folder.context("no temporary folder can be made; set TMPDIR, or STORE_PATH= for no store")?;
     store.place = StoreSettings::Embedded { path: folder.path().join("isolog.db") };
