@@ -20,6 +20,9 @@ pub struct AlertRecord {
     pub revision: u32,
     /// Why this record was written.
     pub cause: Cause,
+    /// When it was written, by the scorer's clock, RFC 3339 in UTC; older records have none.
+    #[serde(default)]
+    pub recorded_at: Option<String>,
     /// How the alert stands.
     pub status: Status,
     /// That of its gravest anomaly.
@@ -170,6 +173,14 @@ mod tests {
             Value::Array(items) => items.iter().for_each(|item| fields(&format!("{prefix}[]"), item, out)),
             _ => {}
         }
+    }
+
+    #[test]
+    fn a_record_of_before_it_had_a_time_of_its_own_is_read() {
+        let mut old = serde_json::to_value(record()).unwrap();
+        assert!(old.as_object_mut().unwrap().remove("recorded_at").is_some());
+        let read: super::AlertRecord = serde_json::from_value(old).unwrap();
+        assert_eq!(read, super::AlertRecord { recorded_at: None, ..record() });
     }
 
     #[test]

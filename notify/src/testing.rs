@@ -13,6 +13,7 @@ pub fn record() -> AlertRecord {
         id: "00112233445566778899aabbccddeeff".to_owned(),
         revision: 1,
         cause: Cause::Opened,
+        recorded_at: Some("2026-01-02T12:00:13Z".to_owned()),
         status: Status::Firing,
         severity: Severity::Error,
         service: "billing_api".to_owned(),

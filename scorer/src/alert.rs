@@ -12,7 +12,7 @@ use crate::sink::{Kind, Outgoing};
 
 /// The record of a change, under the model of this digest. `public_url` is where people reach the pages.
 pub fn record_of(change: AlertChange, model: &str, public_url: Option<&str>) -> AlertRecord {
-    let AlertChange { cause, alert, notify, held_back } = change;
+    let AlertChange { cause, at, alert, notify, held_back } = change;
     let id = alert.id.to_string();
     let source = alert.evidence.first().map(source_of);
     AlertRecord {
@@ -21,6 +21,7 @@ pub fn record_of(change: AlertChange, model: &str, public_url: Option<&str>) -> 
         id,
         revision: alert.revision,
         cause,
+        recorded_at: Some(at.to_string()),
         status: alert.status,
         severity: alert.severity,
         service: alert.service,

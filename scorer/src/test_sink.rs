@@ -96,6 +96,7 @@ fn test_record(now: Timestamp, sink: &str, public_url: Option<&str>) -> AlertRec
         schema: SCHEMA,
         revision: 1,
         cause: Cause::Opened,
+        recorded_at: Some(time.to_string()),
         status: Status::Firing,
         severity: Severity::Warning,
         service: "isolog-test".to_owned(),

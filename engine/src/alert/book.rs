@@ -134,7 +134,8 @@ impl AlertBook {
         if let Some(incident) = self.state.open.get(&anomaly.service)
             && time > incident.active_until.saturating_add(resolve_after)
         {
-            self.resolve(&anomaly.service, out);
+            let now = self.state.now.unwrap_or(time);
+            self.resolve(&anomaly.service, now, out);
         }
         let now = self.state.now;
         let wait = self.group_wait();
@@ -217,7 +218,7 @@ impl AlertBook {
         let over = incident.active_until.saturating_add(resolve_after).saturating_add(SLACK);
         let reached = clocks(service).map_or(now, EventTime::as_micros);
         if reached >= over {
-            self.resolve(service, out);
+            self.resolve(service, now, out);
         }
     }
 
@@ -287,15 +288,15 @@ impl AlertBook {
             }
             self.state.counters.notified += notify.len() as u64;
             let held_back = incident.budgeted && incident.held_back && !incident.granted;
-            out.push(AlertChange { cause, alert: incident.alert.clone(), notify, held_back });
+            let at = EventTime::from_micros(now);
+            out.push(AlertChange { cause, at, alert: incident.alert.clone(), notify, held_back });
         }
     }
 
-    fn resolve(&mut self, service: &str, out: &mut Vec<AlertChange>) {
+    fn resolve(&mut self, service: &str, now: i64, out: &mut Vec<AlertChange>) {
         let Some(incident) = self.state.open.get(service) else { return };
         if incident.published.is_none() || incident.waits {
             // It ends before its record is due, as all but the last of a backlog do: it is told of all the same.
-            let now = self.state.now.unwrap_or(incident.active_until);
             self.publish(service, now, out);
         }
         let Some(mut incident) = self.state.open.remove(service) else { return };
@@ -308,7 +309,8 @@ impl AlertBook {
         let notify: Vec<String> =
             self.settings.audiences.iter().filter(hears).map(|audience| audience.name.clone()).collect();
         self.state.counters.notified += notify.len() as u64;
-        out.push(AlertChange { cause: Cause::Resolved, alert: incident.alert, notify, held_back: false });
+        let (cause, at) = (Cause::Resolved, EventTime::from_micros(now));
+        out.push(AlertChange { cause, at, alert: incident.alert, notify, held_back: false });
     }
 
     /// A new UTC day has a new budget, and the notice tells what the old one held back.
@@ -329,6 +331,7 @@ impl AlertBook {
         self.state.counters.notified += notify.len() as u64;
         out.push(AlertChange {
             cause: Cause::Notice,
+            at: EventTime::from_micros(now),
             alert: notice(ended, held_back, self.settings.budget_per_day),
             notify,
             held_back: false,

@@ -142,6 +142,8 @@ impl Cause {
 pub struct AlertChange {
     /// Why it is written.
     pub cause: Cause,
+    /// Time of the ticks when it is written.
+    pub at: EventTime,
     /// The alert as it stands now.
     pub alert: Alert,
     /// Names of the audiences to be told.

@@ -367,6 +367,10 @@ fn a_silence_over_an_open_alert_is_on_record_and_nobody_is_told() {
     assert!(desk.book.unsilence("s"));
     desk.run(10, 12);
     assert_eq!(desk.records()[2], (Cause::Unmuted, 3, 0), "told before, and no graver since");
+    desk.run(12, 700);
+    assert_eq!(desk.records()[3].0, Cause::Resolved);
+    let written: Vec<EventTime> = desk.out.iter().map(|change| change.at).collect();
+    assert_eq!(written, [1.0, 5.0, 10.0, 330.0].map(at), "each when it was written");
 }
 
 #[test]

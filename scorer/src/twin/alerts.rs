@@ -104,7 +104,7 @@ fn one(history: &[AlertRecord]) {
             let told = if record.notify.is_empty() { "nobody".to_owned() } else { record.notify.join(", ") };
             format!(
                 "{}  {:8}  {:8}  told: {told}",
-                record.last_seen,
+                record.recorded_at.as_ref().unwrap_or(&record.last_seen),
                 record.cause.as_str(),
                 record.severity.as_str()
             )

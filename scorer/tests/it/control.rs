@@ -240,7 +240,14 @@ fn the_command_line_tells_and_changes_what_the_pages_do() {
         assert_eq!(all["alerts"][0]["id"], id.as_str(), "{all}");
         assert_eq!(of(&["alerts", "--status", "resolved"], place)["alerts"], json!([]));
         let history = of(&["alerts", "ID"], place);
-        assert_eq!(history["history"][0]["service"], "billing_api", "{history}");
+        let opened = &history["history"][0];
+        assert_eq!(opened["service"], "billing_api", "{history}");
+        let (written, seen) =
+            (opened["recorded_at"].as_str().unwrap(), opened["last_seen"].as_str().unwrap());
+        assert_ne!(written, seen, "the lines' time is not the clock's");
+        let mut as_text = Command::new(SCORER);
+        as_text.args(["alerts", &id]).args(place);
+        as_text.assert().success().stdout(contains(format!("{written}  opened ")));
 
         let called = of(&["normal", "ID", "--comment", "every noon"], place);
         assert_eq!((&called["alert"], &called["comment"]), (&id.as_str().into(), &"every noon".into()));

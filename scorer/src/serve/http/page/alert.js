@@ -73,7 +73,7 @@ const history = (records) =>
     "ol",
     { class: "history" },
     (records || []).map((one) =>
-      h("li", {}, icon(one.severity), h("span", {}, h("b", {}, CAUSES[one.cause] || one.cause), ` as ${one.severity}, ${count(one.count)} found, revision ${one.revision}`), h("span", {}, one.resolved_at ? "at " : "last seen ", moment(one.resolved_at || one.last_seen))),
+      h("li", {}, icon(one.severity), h("span", {}, h("b", {}, CAUSES[one.cause] || one.cause), ` as ${one.severity}, ${count(one.count)} found, revision ${one.revision}`), h("span", {}, one.recorded_at ? "at " : "last seen ", moment(one.recorded_at || one.last_seen))),
     ),
   );
 
