@@ -24,6 +24,9 @@ const BAR: Bar = Bar::AtMost(25.0);
 /// 2026-01-05, a Monday, in microseconds since the epoch.
 const START: i64 = 1_767_571_200_000_000;
 
+/// Lines of a file for each row of the corpus: runs of fewer end within a second and scatter.
+const LINES_A_ROW: u64 = 2;
+
 /// What one run took.
 #[derive(Clone, Copy)]
 struct Run {
@@ -43,7 +46,7 @@ pub fn run(bench: &Bench) -> Result<Vec<Row>> {
         write(&file, params, bench)?;
         let pattern = format!("file:{}", text(&file)?);
         let what = format!("from a file, {rate} lines in a second of event time");
-        rows.extend(of_input(bench, &what, &model, &["--input", &pattern])?);
+        rows.extend(of_input(bench, &what, &model, bench.rows() * LINES_A_ROW, &["--input", &pattern])?);
         std::fs::remove_file(&file)?;
     }
     Ok(rows)
@@ -56,26 +59,26 @@ pub fn run_kafka(bench: &Bench) -> Result<Vec<Row>> {
     broker.create_topic(TOPIC, 1)?;
     fill(&broker, bench.rows())?;
     let input = ["--input", "kafka", "--log-topic", TOPIC, "--kafka-bootstrap-servers", broker.bootstrap()];
-    of_input(bench, "from Kafka, one partition", &model, &input)
+    of_input(bench, "from Kafka, one partition", &model, bench.rows(), &input)
 }
 
 fn write(path: &Path, params: Params, bench: &Bench) -> Result<()> {
     let mut simulator = Simulator::new(params).map_err(|errors| anyhow::anyhow!("{errors:?}"))?;
     let mut out = BufWriter::new(File::create(path)?);
-    for _ in 0..bench.rows() {
+    for _ in 0..bench.rows() * LINES_A_ROW {
         writeln!(out, "{}", simulator.next_line().json())?;
     }
     Ok(out.flush()?)
 }
 
 /// With and without detection, on the same lines.
-fn of_input(bench: &Bench, what: &str, model: &str, input: &[&str]) -> Result<Vec<Row>> {
+fn of_input(bench: &Bench, what: &str, model: &str, lines: u64, input: &[&str]) -> Result<Vec<Row>> {
     let (mut off, mut on, mut off_alone, mut on_alone) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for repeat in 0..bench.repeats() {
-        off.push(score(bench, repeat, model, input, CORES, "--detect=false")?);
-        on.push(score(bench, repeat, model, input, CORES, "--detect=true")?);
-        off_alone.push(score(bench, repeat, model, input, bench.core(), "--detect=false")?);
-        on_alone.push(score(bench, repeat, model, input, bench.core(), "--detect=true")?);
+        off.push(score(bench, repeat, model, lines, input, CORES, "--detect=false")?);
+        on.push(score(bench, repeat, model, lines, input, CORES, "--detect=true")?);
+        off_alone.push(score(bench, repeat, model, lines, input, bench.core(), "--detect=false")?);
+        on_alone.push(score(bench, repeat, model, lines, input, bench.core(), "--detect=true")?);
     }
     let row = |of: &str, bar, values: Vec<f64>, note: String| Row {
         what: format!("detection and alerting, {what}: {of}"),
@@ -83,7 +86,7 @@ fn of_input(bench: &Bench, what: &str, model: &str, input: &[&str]) -> Result<Ve
         bar,
         values,
         unit: " %",
-        note: format!("{note}; {} lines a run", bench.rows()),
+        note: format!("{note}; {lines} lines a run"),
     };
     let less = |on: &[Run], off: &[Run]| {
         let pairs = on.iter().zip(off);
@@ -109,7 +112,15 @@ fn of_input(bench: &Bench, what: &str, model: &str, input: &[&str]) -> Result<Ve
 }
 
 /// From the first line that was scored to the last.
-fn score(bench: &Bench, repeat: u32, model: &str, input: &[&str], cores: &str, detect: &str) -> Result<Run> {
+fn score(
+    bench: &Bench,
+    repeat: u32,
+    model: &str,
+    expected: u64,
+    input: &[&str],
+    cores: &str,
+    detect: &str,
+) -> Result<Run> {
     let group = format!("detection-{repeat}-{cores}-{detect}");
     let state = bench.file("detection-state");
     let _ = std::fs::remove_dir_all(&state);
@@ -125,7 +136,7 @@ fn score(bench: &Bench, repeat: u32, model: &str, input: &[&str], cores: &str, d
         if last.0 > 0 && first.is_none() {
             first = Some(last);
         }
-        Ok(last.0 >= bench.rows())
+        Ok(last.0 >= expected)
     })?;
     let first = first.context("nothing was scored")?;
     let lines = (last.0 - first.0) as f64;
