@@ -11,13 +11,18 @@
 //! | 24–55 | BLAKE3 of the payload |
 //! | 56–59 | zero |
 //! | 60–63 | CRC-32C of bytes 0–59 |
+//!
+//! From version 4 on the payload ends with the share of the training words that no other line has, an `f64`. A model of
+//! version 3 has none: it is read, and written as it was.
 
 use bincode::Options;
 
 use crate::model::{Model, StoredModel};
 
-/// Version of the format that this program writes and reads.
-pub const VERSION: u32 = 3;
+/// Version of the format that this program writes.
+pub const VERSION: u32 = 4;
+/// The version before, which is read too.
+pub const VERSION_BEFORE: u32 = 3;
 /// Longest artifact that is written or read, in bytes: the one limit of a model's size.
 pub const MAX_BYTES: u64 = 1 << 28;
 
@@ -62,7 +67,8 @@ pub enum ArtifactError {
     ContentDamaged,
     /// Written in another version of the format.
     #[error(
-        "the model has format version {found}, this program reads {VERSION}: train it again with this program"
+        "the model has format version {found}, this program reads {VERSION_BEFORE} and {VERSION}: train it again with \
+         this program"
     )]
     OtherVersion {
         /// Its version.
@@ -83,8 +89,16 @@ fn encoding() -> impl Options {
 fn payload(stored: &StoredModel) -> Result<Vec<u8>, ArtifactError> {
     let invalid = |error: bincode::Error| ArtifactError::Invalid { detail: error.to_string() };
     let bytes = encoding().with_no_limit().serialized_size(stored).map_err(invalid)?;
-    within_limit(bytes)?;
-    encoding().serialize(stored).map_err(invalid)
+    let end = end(stored);
+    within_limit(bytes + end.len() as u64)?;
+    let mut payload = encoding().serialize(stored).map_err(invalid)?;
+    payload.extend(end);
+    Ok(payload)
+}
+
+/// What follows the data of version 3.
+fn end(stored: &StoredModel) -> Vec<u8> {
+    stored.unseen_word_share.map_or_else(Vec::new, |share| share.to_le_bytes().into())
 }
 
 /// Refuses a payload that makes an artifact of more than [`MAX_BYTES`].
@@ -102,8 +116,10 @@ pub(crate) fn digest(model: &Model) -> String {
     let mut hasher = blake3::Hasher::new();
     // A hasher takes every byte, and the data holds no type that bincode can refuse; what `to_bytes` cannot write, it
     // says.
-    let whole = encoding().with_no_limit().serialize_into(&mut hasher, &model.to_stored());
+    let stored = model.to_stored();
+    let whole = encoding().with_no_limit().serialize_into(&mut hasher, &stored);
     debug_assert!(whole.is_ok(), "{whole:?}");
+    hasher.update(&end(&stored));
     name(hasher.finalize().as_bytes())
 }
 
@@ -112,10 +128,12 @@ pub(crate) fn digest(model: &Model) -> String {
 /// # Errors
 /// It would be larger than [`MAX_BYTES`].
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ArtifactError> {
-    let payload = payload(&model.to_stored())?;
+    let stored = model.to_stored();
+    let payload = payload(&stored)?;
+    let version = if stored.unseen_word_share.is_some() { VERSION } else { VERSION_BEFORE };
     let mut bytes = Vec::with_capacity(HEADER + payload.len());
     bytes.extend(MAGIC);
-    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(version.to_le_bytes());
     bytes.extend((HEADER as u32).to_le_bytes());
     bytes.extend((payload.len() as u64).to_le_bytes());
     bytes.extend(blake3::hash(&payload).as_bytes());
@@ -142,8 +160,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ArtifactError> {
     if crc32c::crc32c(&header[..HEADER - 4]) != word(HEADER - 4) {
         return Err(ArtifactError::HeaderDamaged);
     }
-    if word(8) != VERSION {
-        return Err(ArtifactError::OtherVersion { found: word(8) });
+    let version = word(8);
+    if version != VERSION && version != VERSION_BEFORE {
+        return Err(ArtifactError::OtherVersion { found: version });
     }
     if word(12) as usize != HEADER || word(56) != 0 {
         return Err(ArtifactError::HeaderDamaged);
@@ -161,14 +180,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ArtifactError> {
     if digest.as_bytes() != &header[24..56] {
         return Err(ArtifactError::ContentDamaged);
     }
-    decode(payload, name(digest.as_bytes()))
+    decode(version, payload, name(digest.as_bytes()))
 }
 
-fn decode(payload: &[u8], digest: String) -> Result<Model, ArtifactError> {
-    let stored: StoredModel = encoding()
-        .deserialize(payload)
-        .map_err(|error| ArtifactError::Invalid { detail: error.to_string() })?;
-    stored.into_model(digest).map_err(|detail| ArtifactError::Invalid { detail })
+fn decode(version: u32, payload: &[u8], digest: String) -> Result<Model, ArtifactError> {
+    let invalid = |detail: String| ArtifactError::Invalid { detail };
+    let (data, unseen_word_share) = if version == VERSION_BEFORE {
+        (payload, None)
+    } else {
+        let (data, share) =
+            payload.split_last_chunk().ok_or_else(|| invalid("its end is missing".to_owned()))?;
+        (data, Some(f64::from_le_bytes(*share)))
+    };
+    let mut stored: StoredModel = encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
+    stored.unseen_word_share = unseen_word_share;
+    stored.into_model(digest).map_err(invalid)
 }
 
 #[cfg(test)]

@@ -169,9 +169,15 @@ pub fn filter(data: &[u8]) {
 /// A model file, as it is and as the payload of a file whose checksums are right.
 pub fn artifact(data: &[u8]) {
     let _ = artifact::from_bytes(data);
+    for version in [artifact::VERSION_BEFORE, artifact::VERSION] {
+        payload(data, version);
+    }
+}
+
+fn payload(data: &[u8], version: u32) {
     let mut file = Vec::with_capacity(data.len() + 64);
     file.extend_from_slice(b"\x89ISOLOG\n");
-    file.extend_from_slice(&artifact::VERSION.to_le_bytes());
+    file.extend_from_slice(&version.to_le_bytes());
     file.extend_from_slice(&64u32.to_le_bytes());
     file.extend_from_slice(&(data.len() as u64).to_le_bytes());
     file.extend_from_slice(blake3::hash(data).as_bytes());

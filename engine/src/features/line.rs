@@ -163,6 +163,12 @@ impl Line {
         &self.masked
     }
 
+    /// How many words of the message are unseen by `is_unseen`, and how many it has; a repeated word counts each time.
+    pub fn unseen_words(&self, is_unseen: impl Fn(u64) -> bool) -> (u64, u64) {
+        let words = self.keyed.iter().filter(|word| matches!(word.kind, WordKind::Message(_)));
+        words.fold((0, 0), |(unseen, all), word| (unseen + u64::from(is_unseen(word.key)), all + 1))
+    }
+
     /// Service, level and words with their keys, in this order.
     pub fn keyed(&self) -> &[Keyed] {
         &self.keyed

@@ -23,7 +23,7 @@ pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
 
 use crate::event::{LogEvent, LogLine};
-use crate::features::{Line, WordKind};
+use crate::features::Line;
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
 use explain::Explaining;
@@ -181,12 +181,16 @@ pub struct Model {
     explaining: Explaining,
     distribution: Distribution,
     sessions: Option<SessionModel>,
+    unseen_word_share: Option<f64>,
     provenance: Provenance,
     contamination: Contamination,
     digest: String,
 }
 
 impl Model {
+    /// What a score adds up: three channels and the severity prior.
+    pub const CHANNELS: [&str; 4] = ["forest", "rarest_words", "word_rarity", "severity"];
+
     /// Scores one event.
     pub fn score(&self, event: &LogEvent, scratch: &mut Scratch) -> Score {
         self.score_line(event.into(), scratch)
@@ -345,9 +349,24 @@ impl Model {
     /// time; of words that training saw rarely the model may keep no count.
     pub fn unseen_words(&self, event: &LogEvent, scratch: &mut Scratch) -> (u64, u64) {
         scratch.line.read(event);
-        let words = scratch.line.keyed().iter().filter(|word| matches!(word.kind, WordKind::Message(_)));
-        let is_unseen = |key| u64::from(self.core.counts.seen(key) == 0);
-        words.fold((0, 0), |(unseen, all), word| (unseen + is_unseen(word.key), all + 1))
+        scratch.line.unseen_words(|key| self.core.counts.seen(key) == 0)
+    }
+
+    /// What [`Model::unseen_words`] comes to among the training lines, each with itself left out: the share of the words
+    /// of a uniform sample of at most 32 768 lines (the first 512 bytes of each message) that no other line has, in
+    /// [0, 1]. `None` where the artifact is of format version 3, which does not hold it.
+    pub const fn unseen_word_share(&self) -> Option<f64> {
+        self.unseen_word_share
+    }
+
+    /// The forest's trees, the lines drawn for each of them, and the hashed columns.
+    pub fn dimensions(&self) -> Dimensions {
+        let forest = self.core.text.data();
+        Dimensions {
+            n_estimators: forest.trees.len(),
+            max_samples: forest.sample_size as usize,
+            n_features: self.core.spec.n_features as usize,
+        }
     }
 
     /// Lines a day at the rate of the training data; `None` where it spans less than a minute.
@@ -382,6 +401,17 @@ impl Model {
     pub fn digest(&self) -> &str {
         &self.digest
     }
+}
+
+/// How large a model's forest is. Named as the parameters of its training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Dimensions {
+    /// Trees.
+    pub n_estimators: usize,
+    /// Lines drawn for each tree: as asked for, or all where there were fewer.
+    pub max_samples: usize,
+    /// Hashed columns.
+    pub n_features: usize,
 }
 
 /// How a model came about.

@@ -28,6 +28,9 @@ pub struct StoredModel {
     cells: Vec<(u32, u64)>,
     patterns: Vec<(String, u64)>,
     sessions: Option<StoredSessions>,
+    /// What artifacts hold from version 4 on, behind all other.
+    #[serde(skip)]
+    pub(crate) unseen_word_share: Option<f64>,
 }
 
 impl StoredModel {
@@ -55,6 +58,9 @@ impl StoredModel {
         if self.patterns.len() > MOST_PATTERNS {
             return Err(format!("{} patterns, more than {MOST_PATTERNS}", self.patterns.len()));
         }
+        if self.unseen_word_share.is_some_and(|share| !(0.0..=1.0).contains(&share)) {
+            return Err(format!("a share of {:?} of its words is not in [0, 1]", self.unseen_word_share));
+        }
         let contamination = match self.contamination {
             None => Contamination::Auto,
             Some(share) if 0.0 < share && share <= 0.5 => Contamination::Share(share),
@@ -75,6 +81,7 @@ impl StoredModel {
             explaining: Explaining::new(FrequentPatterns::new(self.patterns)),
             distribution,
             sessions,
+            unseen_word_share: self.unseen_word_share,
             provenance: self.provenance,
             contamination,
             digest,
@@ -87,6 +94,7 @@ impl Model {
         core: Core,
         patterns: FrequentPatterns,
         distribution: Distribution,
+        unseen_word_share: f64,
         provenance: Provenance,
         contamination: Contamination,
     ) -> Self {
@@ -95,6 +103,7 @@ impl Model {
             explaining: Explaining::new(patterns),
             distribution,
             sessions: None,
+            unseen_word_share: Some(unseen_word_share),
             provenance,
             contamination,
             digest: String::new(),
@@ -127,6 +136,7 @@ impl Model {
             cells: self.distribution.pairs(),
             patterns: self.explaining.patterns().as_slice().to_vec(),
             sessions: self.sessions.as_ref().map(SessionModel::to_stored),
+            unseen_word_share: self.unseen_word_share,
         }
     }
 }

@@ -5,6 +5,7 @@
 mod params;
 #[cfg(test)]
 mod tests;
+mod unseen;
 
 use rayon::prelude::*;
 
@@ -370,6 +371,7 @@ impl FirstPass {
         let sample = Sample { rows: self.drawn, numbers: self.slots.pop().unwrap_or_default() };
         let tails = tails(&self.counts, &text, &sample);
         Ok(SecondPass {
+            unseen_word_share: unseen::share(&self.counts, &sample),
             core: Core { spec: self.spec, counts: self.counts, text, tails },
             patterns: FrequentPatterns::new(self.patterns.into_most_frequent()),
             histogram: Histogram::default(),
@@ -445,6 +447,7 @@ pub struct OddLine {
 #[derive(Debug)]
 pub struct SecondPass {
     core: Core,
+    unseen_word_share: f64,
     patterns: FrequentPatterns,
     histogram: Histogram,
     oddest: Vec<OddLine>,
@@ -588,6 +591,7 @@ impl SecondPass {
             self.calibrate_from_sample();
         }
         let distribution = self.histogram.distribution();
-        Model::new(self.core, self.patterns, distribution, provenance, self.contamination)
+        let share = self.unseen_word_share;
+        Model::new(self.core, self.patterns, distribution, share, provenance, self.contamination)
     }
 }

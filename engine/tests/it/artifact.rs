@@ -69,8 +69,33 @@ fn another_version_asks_to_train_again() {
     let error = artifact::from_bytes(&bytes).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the model has format version 9, this program reads 3: train it again with this program"
+        "the model has format version 9, this program reads 3 and 4: train it again with this program"
     );
+}
+
+#[test]
+fn a_model_of_the_version_before_is_read_and_written_as_it_was() {
+    let mut bytes = BYTES[..BYTES.len() - 8].to_vec();
+    let length = bytes.len() as u64 - 64;
+    bytes[16..24].copy_from_slice(&length.to_le_bytes());
+    let bytes = forged(bytes, |bytes| bytes[8] = 3);
+    let (old, new) = (artifact::from_bytes(&bytes).unwrap(), artifact::from_bytes(&BYTES).unwrap());
+    assert_eq!((old.unseen_word_share(), new.unseen_word_share().is_some()), (None, true));
+    assert_eq!(artifact::to_bytes(&old).unwrap(), bytes);
+    let (mut a, mut b) = (Scratch::default(), Scratch::default());
+    for line in usual(40).iter().chain([&odd()]) {
+        assert_eq!(old.score(line, &mut a), new.score(line, &mut b));
+    }
+}
+
+#[test]
+fn a_share_of_words_that_is_none_is_refused() {
+    for share in [f64::NAN, -0.1, 1.1, f64::INFINITY] {
+        let end = BYTES.len() - 8;
+        let bytes = forged(BYTES.clone(), |bytes| bytes[end..].copy_from_slice(&share.to_le_bytes()));
+        let error = artifact::from_bytes(&bytes).unwrap_err().to_string();
+        assert!(error.contains("is not in [0, 1]"), "{error}");
+    }
 }
 
 #[test]

@@ -102,6 +102,22 @@ fn the_nearest_pattern_is_a_usual_one_that_shares_words() {
     assert_eq!(word.seen, 0);
 }
 
+#[test]
+fn the_share_of_words_that_no_other_training_line_has_is_kept() {
+    let lines = ["card accepted", "card accepted", "card accepted", "Card refused, card blocked"];
+    let lines = lines.map(|message| event("orders", Level::Info, message));
+    let model = train(&lines, params());
+    // Of ten words, "refused" and "blocked" stand in one line alone.
+    assert_eq!(model.unseen_word_share(), Some(0.2));
+    let loaded = artifact::from_bytes(&artifact::to_bytes(&model).unwrap()).unwrap();
+    assert_eq!(loaded.unseen_word_share(), Some(0.2));
+    assert_eq!(model.unseen_words(&lines[3], &mut Scratch::default()), (0, 4), "it knows its training lines");
+    let asked = params();
+    let dimensions = model.dimensions();
+    assert_eq!((dimensions.n_estimators, dimensions.n_features), (asked.n_estimators, asked.n_features));
+    assert_eq!(dimensions.max_samples, 4, "there are no more lines");
+}
+
 #[rstest]
 #[case(1)]
 #[case(8)]

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use engine::event::EventTime;
+use engine::model::{Dimensions, Model};
 use serde::Serialize;
 
 use super::super::Shared;
@@ -34,6 +35,10 @@ struct Answer {
 
 #[derive(Debug, Serialize)]
 struct Parameters {
+    #[serde(flatten)]
+    dimensions: Dimensions,
+    /// What a score adds up.
+    channels: [&'static str; 4],
     contamination: String,
     seed: u64,
     program_version: String,
@@ -79,7 +84,7 @@ struct Pattern {
 /// Shares of the words.
 #[derive(Debug, Serialize)]
 struct Shares {
-    /// The model does not hold it: training saw each of its words.
+    /// Of the words of training lines, those that no other line has; none where the model is too old to hold it.
     training: Option<f64>,
     /// Of the words of some lines of late; none before the first.
     recent: Option<f64>,
@@ -107,6 +112,8 @@ pub async fn model(State(shared): State<Shared>) -> Result<Json<impl Serialize>,
         rows: provenance.rows,
         inputs: provenance.inputs.iter().take(MOST_INPUTS).cloned().collect(),
         parameters: Parameters {
+            dimensions: model.dimensions(),
+            channels: Model::CHANNELS,
             contamination: provenance.contamination.clone(),
             seed: provenance.seed,
             program_version: provenance.program_version.clone(),
@@ -134,7 +141,7 @@ pub async fn model(State(shared): State<Shared>) -> Result<Json<impl Serialize>,
         new_patterns: told.collect(),
         new_patterns_beyond: patterns.beyond,
         unseen_word_share: Shares {
-            training: None,
+            training: model.unseen_word_share(),
             recent: (spread.words > 0).then(|| spread.unseen as f64 / spread.words as f64),
         },
     }))

@@ -16,8 +16,9 @@ function written(value) {
   return plain(typeof value === "object" ? JSON.stringify(value) : String(value));
 }
 
+const NAMES = { n_estimators: "trees", max_samples: "lines drawn for a tree", n_features: "hashed columns" };
 const facts = (object) =>
-  h("dl", { class: "facts" }, Object.entries(object || {}).map(([name, value]) => h("div", {}, h("dt", {}, name.replaceAll("_", " ")), h("dd", {}, written(value)))));
+  h("dl", { class: "facts" }, Object.entries(object || {}).map(([name, value]) => h("div", {}, h("dt", {}, NAMES[name] || name.replaceAll("_", " ")), h("dd", {}, written(value)))));
 
 // How far two spreads are apart, by the customary bounds of the population stability index.
 function drifted(psi) {
@@ -51,6 +52,7 @@ export async function render(main, params, context) {
             ["Rows", count(model.rows)],
             ["From", plain((model.inputs || []).join(", ")) || "–"],
             ["Words it does not know, of late", percent(model.unseen_word_share?.recent)],
+            ["Words of one training line alone", percent(model.unseen_word_share?.training)],
           ].map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))),
         ),
       ),

@@ -43,7 +43,13 @@ async fn the_model_page_says_what_is_new_and_how_far_scores_moved() {
         (&before["drift"]["psi"], &before["drift"]["lines"], &before["new_patterns"]),
         (&Value::Null, &json!(0), &json!([]))
     );
-    assert_eq!(before["unseen_word_share"], json!({"training": null, "recent": null}));
+    // Each word stands in several lines.
+    assert_eq!(before["unseen_word_share"], json!({"training": 0.0, "recent": null}));
+    let parameters = &before["parameters"];
+    for (name, value) in [("n_estimators", 20), ("max_samples", 64), ("n_features", 1 << 14)] {
+        assert_eq!(parameters[name], value, "{parameters}");
+    }
+    assert_eq!(parameters["channels"], json!(["forest", "rarest_words", "word_rarity", "severity"]));
     assert_eq!(
         (&before["rows"], &before["inputs"], &before["report"]["rows_accepted"]),
         (&json!(400), &json!(["test.csv"]), &json!(400))
