@@ -1,9 +1,9 @@
 //! Lines and findings by service and time: an hour in steps of 10 s, a day in steps of 5 min. At most 200 services have
-//! a lane of their own at a time; what others say is added up in one that is called `__other__`.
+//! a lane of their own at a time; what others say is added up in one without a name.
 
 use std::collections::VecDeque;
 
-use engine::detect::{OTHER, Severity};
+use engine::detect::Severity;
 use hashbrown::HashMap;
 
 /// Services with a lane of their own.
@@ -17,6 +17,8 @@ const COARSE: (i64, usize) = (300, 288);
 const MOST_LANES: usize = 50;
 /// Services that are named as those with most anomalies.
 const TOP: usize = 10;
+/// The lane of the services without one of their own.
+const OTHERS: usize = 0;
 /// Longest time that is told, in minutes.
 pub const MOST_MINUTES: u32 = 1_440;
 
@@ -119,7 +121,7 @@ impl Ring {
 /// The lanes.
 #[derive(Debug)]
 pub struct Lanes {
-    /// By lane; the first is [`OTHER`]. A name may be `None` between two services.
+    /// By lane; the first, [`OTHERS`], never has one. Another may have none between two services.
     names: Vec<Option<String>>,
     by_name: HashMap<String, usize>,
     fine: Ring,
@@ -131,8 +133,8 @@ pub struct Lanes {
 impl Default for Lanes {
     fn default() -> Self {
         Self {
-            names: vec![Some(OTHER.to_owned())],
-            by_name: HashMap::from_iter([(OTHER.to_owned(), 0)]),
+            names: vec![None],
+            by_name: HashMap::default(),
             fine: Ring::new(FINE),
             coarse: Ring::new(COARSE),
             swept: i64::MIN,
@@ -160,8 +162,10 @@ pub struct Overview {
     pub until: i64,
     /// Length of a step.
     pub step_seconds: i64,
-    /// The gravest first; at most 50, and `__other__` for what the rest comes to.
+    /// The gravest first; at most 50.
     pub services: Vec<Lane>,
+    /// What the services without a lane here come to, where there are any; its name is empty.
+    pub others: Option<Lane>,
     /// All services together, by step.
     pub over_time: Vec<Total>,
     /// Services with most findings.
@@ -185,6 +189,17 @@ impl Lanes {
         self.fine.advance(now);
         self.coarse.advance(now);
         let lane = self.lane(service, now);
+        self.add_to(lane, at, total);
+    }
+
+    /// As [`Lanes::add`], of services that were counted together.
+    pub fn add_others(&mut self, at: i64, now: i64, total: &Total) {
+        self.fine.advance(now);
+        self.coarse.advance(now);
+        self.add_to(OTHERS, at, total);
+    }
+
+    fn add_to(&mut self, lane: usize, at: i64, total: &Total) {
         self.fine.add(at, lane, total);
         self.coarse.add(at, lane, total);
     }
@@ -199,9 +214,9 @@ impl Lanes {
             Some(self.names.len() - 1)
         } else {
             self.sweep(now);
-            self.names.iter().position(Option::is_none)
+            self.names.iter().skip(1).position(Option::is_none).map(|lane| lane + 1)
         };
-        let Some(lane) = free else { return 0 };
+        let Some(lane) = free else { return OTHERS };
         self.names[lane] = Some(name.to_owned());
         self.by_name.insert(name.to_owned(), lane);
         lane
@@ -251,28 +266,28 @@ impl Lanes {
                 .map(|at| ring.sum(lane, at, at + step_seconds))
                 .collect()
         };
-        let named = self.names.iter().enumerate().filter_map(|(at, name)| Some((at, name.as_ref()?)));
-        let mut lanes: Vec<Lane> = named
-            .map(|(lane, name)| {
-                let cells = cells(lane);
-                Lane { service: name.clone(), total: sum(&cells), cells }
-            })
-            .filter(|lane| !lane.total.is_nothing())
-            .collect();
+        let whole = |(lane, service): (usize, String)| {
+            let cells = cells(lane);
+            Some(Lane { service, total: sum(&cells), cells }).filter(|lane| !lane.total.is_nothing())
+        };
+        let named = self.names.iter().enumerate().filter_map(|(at, name)| Some((at, name.clone()?)));
+        let mut lanes: Vec<Lane> = named.filter_map(whole).collect();
+        let unnamed = whole((OTHERS, String::new()));
         lanes.sort_by(|a, b| {
             let key = |lane: &Lane| (lane.total.worst(), lane.total.anomalies(), lane.total.lines);
             key(b).cmp(&key(a)).then_with(|| a.service.cmp(&b.service))
         });
         let mut over_time = vec![Total::default(); steps as usize];
-        lanes.iter().for_each(|lane| add_all(&mut over_time, &lane.cells));
+        lanes.iter().chain(&unnamed).for_each(|lane| add_all(&mut over_time, &lane.cells));
         let mut top: Vec<(String, u64)> = lanes
             .iter()
-            .filter(|lane| lane.service != OTHER && lane.total.anomalies() > 0)
+            .filter(|lane| lane.total.anomalies() > 0)
             .map(|lane| (lane.service.clone(), lane.total.anomalies()))
             .collect();
         top.sort_by_key(|(_, anomalies)| std::cmp::Reverse(*anomalies));
         top.truncate(TOP);
-        Overview { from, until, step_seconds, services: capped(lanes), over_time, top_services: top }
+        let others = beyond(&mut lanes, unnamed);
+        Overview { from, until, step_seconds, services: lanes, others, over_time, top_services: top }
     }
 }
 
@@ -286,19 +301,15 @@ fn add_all(to: &mut [Total], cells: &[Total]) {
     to.iter_mut().zip(cells).for_each(|(to, cell)| to.add(cell));
 }
 
-/// What is too much, and what was added up already, becomes one lane at the end.
-fn capped(mut lanes: Vec<Lane>) -> Vec<Lane> {
-    let mut rest: Vec<Lane> = lanes.extract_if(.., |lane| lane.service == OTHER).collect();
-    if lanes.len() > MOST_LANES {
-        rest.extend(lanes.split_off(MOST_LANES));
-    }
-    let others = rest.into_iter().reduce(|mut others, lane| {
+/// Takes out what is too much and adds it up with what was added up already.
+fn beyond(lanes: &mut Vec<Lane>, unnamed: Option<Lane>) -> Option<Lane> {
+    let rest = lanes.drain(lanes.len().min(MOST_LANES)..).chain(unnamed);
+    let others = rest.reduce(|mut others, lane| {
         add_all(&mut others.cells, &lane.cells);
         others.total.add(&lane.total);
         others
     });
-    lanes.extend(others.map(|others| Lane { service: OTHER.to_owned(), ..others }));
-    lanes
+    others.map(|others| Lane { service: String::new(), ..others })
 }
 
 #[cfg(test)]
@@ -363,14 +374,28 @@ mod tests {
             lanes.add(&format!("service {number:03}"), NOW, NOW, &lines(1));
         }
         let overview = lanes.overview(NOW, 60);
-        assert_eq!(overview.services.len(), MOST_LANES + 1);
-        let last = overview.services.last().unwrap();
-        assert_eq!((last.service.as_str(), last.total.lines), (OTHER, 250));
+        assert_eq!(overview.services.len(), MOST_LANES);
+        assert_eq!(overview.others.as_ref().map(|others| others.total.lines), Some(250));
         assert_eq!(overview.over_time[59].lines, 300);
         let later = NOW + 90_000;
         lanes.add("new", later, later, &lines(1));
-        assert_eq!(lanes.overview(later, 60).services[0].service, "new");
+        let overview = lanes.overview(later, 60);
+        assert_eq!((overview.services[0].service.as_str(), overview.others), ("new", None));
         assert!(lanes.names.len() <= MOST_SERVICES + 1);
+    }
+
+    #[test]
+    fn a_service_may_have_any_name_and_stays_apart_from_the_others() {
+        let mut lanes = Lanes::default();
+        for name in ["__other__", "", "others"] {
+            lanes.add(name, NOW, NOW, &lines(2));
+        }
+        lanes.add_others(NOW, NOW, &lines(5));
+        let overview = lanes.overview(NOW, 60);
+        let told: Vec<&str> = overview.services.iter().map(|lane| lane.service.as_str()).collect();
+        assert_eq!(told, ["", "__other__", "others"]);
+        assert!(overview.services.iter().all(|lane| lane.total.lines == 2), "{overview:?}");
+        assert_eq!(overview.others.map(|others| others.total.lines), Some(5));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::hash::BuildHasher as _;
 use std::time::Instant;
 
 use engine::alert::{News, Watch};
-use engine::detect::{OTHER, Severity, Warming};
+use engine::detect::{Severity, Warming};
 use engine::event::LogEvent;
 use engine::model::{Judged, Model, Score, Scratch};
 use foldhash::fast::RandomState as Foldhash;
@@ -29,7 +29,8 @@ const MEMO: usize = 256;
 #[derive(Debug)]
 pub struct Tally {
     board: Board,
-    counts: Vec<(String, Total)>,
+    /// By service; the first is what the services beyond the others come to.
+    counts: Vec<(Option<String>, Total)>,
     places: HashMap<String, usize, Foldhash>,
     /// Where the last service of this length and these letters is in `counts`.
     memo: [u16; MEMO],
@@ -195,7 +196,11 @@ impl Tally {
         let mut lanes = self.board.lanes();
         for place in self.touched.drain(..) {
             let (service, total) = &mut self.counts[place];
-            lanes.add(service, now, now, &std::mem::take(total));
+            let total = std::mem::take(total);
+            match service {
+                Some(service) => lanes.add(service, now, now, &total),
+                None => lanes.add_others(now, now, &total),
+            }
         }
         drop(lanes);
         if self.counts.len() >= MOST_SERVICES {
@@ -220,7 +225,7 @@ impl Tally {
             [only] => usize::from(*only),
         };
         let remembered = usize::from(self.memo[slot % MEMO]);
-        if self.counts[remembered].0 == service {
+        if self.counts[remembered].0.as_deref() == Some(service) {
             return remembered;
         }
         let place = self.places.get(service).copied().unwrap_or_else(|| self.meet(service));
@@ -232,15 +237,15 @@ impl Tally {
         if self.counts.len() >= MOST_SERVICES {
             return 0;
         }
-        self.counts.push((service.to_owned(), Total::default()));
+        self.counts.push((Some(service.to_owned()), Total::default()));
         self.places.insert(service.to_owned(), self.counts.len() - 1);
         self.counts.len() - 1
     }
 
     /// Begins anew with services: which of them speak changes.
     fn forget(&mut self) {
-        self.counts = vec![(OTHER.to_owned(), Total::default())];
-        self.places = HashMap::from_iter([(OTHER.to_owned(), 0)]);
+        self.counts = vec![(None, Total::default())];
+        self.places = HashMap::default();
         self.memo = [0; MEMO];
     }
 }
@@ -286,5 +291,11 @@ mod tests {
         let total: u64 = board.lanes().overview(now(), 60).over_time.iter().map(|total| total.lines).sum();
         assert_eq!(total, MOST_SERVICES as u64 + 9);
         assert_eq!(tally.counts.len(), 1);
+        let board = Board::default();
+        let mut tally = Tally::new(board.clone());
+        line(&mut tally, "__other__");
+        tally.flush();
+        let overview = board.lanes().overview(now(), 60);
+        assert_eq!((overview.services.len(), overview.others), (1, None), "a name as any other");
     }
 }

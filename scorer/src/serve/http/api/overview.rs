@@ -28,6 +28,8 @@ struct Answer {
     until: String,
     step_seconds: i64,
     services: Vec<Lane>,
+    /// What the services beyond those come to, where there are any.
+    others: Option<Row>,
     over_time: Vec<Step>,
     severity: Counts,
     top_services: Vec<Top>,
@@ -38,6 +40,12 @@ struct Answer {
 #[derive(Debug, Serialize)]
 struct Lane {
     service: String,
+    #[serde(flatten)]
+    row: Row,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
     lines: u64,
     anomalies: u64,
     worst: Option<&'static str>,
@@ -112,13 +120,13 @@ pub async fn overview(
         anomalies: total.anomalies(),
         severity: worst(total),
     };
-    let lane = |lane: board::Lane| Lane {
+    let row = |lane: &board::Lane| Row {
         lines: lane.total.lines,
         anomalies: lane.total.anomalies(),
         worst: worst(&lane.total),
         cells: lane.cells.iter().enumerate().map(cell).collect(),
-        service: lane.service,
     };
+    let lane = |lane: board::Lane| Lane { row: row(&lane), service: lane.service };
     let steps = overview.over_time.iter().enumerate();
     let step = |(number, total): (usize, &Total)| Step {
         time: time(overview.from + overview.step_seconds * number as i64),
@@ -134,6 +142,7 @@ pub async fn overview(
         step_seconds: overview.step_seconds,
         over_time: steps.map(step).collect(),
         services: overview.services.into_iter().map(lane).collect(),
+        others: overview.others.as_ref().map(row),
         severity,
         top_services: overview
             .top_services

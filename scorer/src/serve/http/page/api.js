@@ -77,7 +77,7 @@ export function latest(signal) {
 // The services of the last day, as many as the overview names.
 export async function services(signal) {
   const day = await get("overview", { minutes: 1_440 }, signal);
-  return day.services.map((one) => one.service).filter((name) => name && name !== "__other__");
+  return day.services.map((one) => one.service).filter(Boolean);
 }
 
 function changed(method, path, body) {

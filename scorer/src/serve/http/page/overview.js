@@ -9,14 +9,16 @@ import { SEVERITIES, badge, icon, legend, mark, status } from "./severity.js";
 const POLL_MS = 5_000;
 const SPANS = [[10, "10 minutes"], [60, "1 hour"], [360, "6 hours"], [1440, "24 hours"]];
 
-// What the server calls the services beyond those that it tells apart.
-const OTHERS = "__other__";
-
 const linkTo = (page, params) => `#/${page}?${new URLSearchParams(params)}`;
 
 const findings = (many) => `${count(many)} ${many === 1 ? "finding" : "findings"}`;
 // What was found before the scorer started is known, of how many lines is not.
 const ofLines = (one) => `${count(one.lines)} ${one.lines === 1 ? "line" : "lines"}`;
+
+// The services that the server tells apart, and what the others come to.
+const rowsOf = (data) => [...data.services, data.others].filter(Boolean);
+const isOthers = (row) => row.service === undefined;
+const named = (row) => (isOthers(row) ? "all others" : plain(orNone(row.service)));
 
 // One lane: how many lines there were as bars, and a shape where something was odd.
 function lane(row, bins, step) {
@@ -45,16 +47,16 @@ function lane(row, bins, step) {
 }
 
 function lanes(box, data) {
-  if (!data.services.length) return box.append(h("p", { class: "empty" }, "No line yet in this time."));
-  const rows = data.services.map((row) =>
+  if (!rowsOf(data).length) return box.append(h("p", { class: "empty" }, "No line yet in this time."));
+  const rows = rowsOf(data).map((row) =>
     h(
       "li",
       { class: "lane" },
       h(
         "a",
-        { class: "lane-name", href: row.service === OTHERS ? "#/alerts" : linkTo("alerts", { service: row.service }), title: row.service === OTHERS ? "All alerts" : `Alerts of ${row.service}` },
+        { class: "lane-name", href: isOthers(row) ? "#/alerts" : linkTo("alerts", { service: row.service }), title: isOthers(row) ? "All alerts" : `Alerts of ${row.service}` },
         h("span", { class: "lane-worst" }, row.worst ? [icon(row.worst), h("span", { class: "offscreen" }, `${row.worst} `)] : null),
-        h("span", { class: "cut" }, plain(orNone(row.service === OTHERS ? "all others" : row.service))),
+        h("span", { class: "cut" }, named(row)),
       ),
       h("div", { class: "lane-box", "aria-hidden": "true" }, lane(row, data.over_time, data.step_seconds)),
       h("span", { class: "lane-count" }, h("span", {}, h("b", {}, compact(row.anomalies)), row.anomalies === 1 ? " finding" : " findings"), h("span", { class: "soft" }, `${compact(row.lines)} lines`)),
@@ -68,7 +70,7 @@ function lanes(box, data) {
 }
 
 const laneRows = (data) =>
-  data.services.map((row) => [plain(orNone(row.service)), count(row.lines), count(row.anomalies), row.worst || "–", busiest(row, data)]);
+  rowsOf(data).map((row) => [named(row), count(row.lines), count(row.anomalies), row.worst || "–", busiest(row, data)]);
 
 function busiest(row, { over_time: bins, step_seconds: step }) {
   const odd = row.cells.map((cell, at) => [cell.anomalies, at]).filter(([many]) => many > 0);
