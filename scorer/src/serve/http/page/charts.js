@@ -135,7 +135,7 @@ export function overTime(box, bins, onPoint) {
     {
       scales: { y: { range: (_, __, most) => [0, Math.max(4, most * 1.1)] } },
       axes: [
-        axis({ values: (_, ticks, __, ___, step) => ticks.map((at) => clockOf(at * 1000, step)), space: 80 }),
+        axis({ size: 30, values: (_, ticks, __, ___, step) => ticks.map((at) => clockOf(at * 1000, step)), space: 80 }),
         axis({ size: 46, values: (_, ticks) => ticks.map((tick) => (Number.isInteger(tick) ? count(tick) : "")) }),
       ],
       series: [
@@ -177,7 +177,7 @@ export function histogram(box, edges, lines, { height = 210, at = () => null, lo
         y: logarithmic ? { distr: 3, log: 10, range: (_, __, most) => [least, Math.max(most, least * 10) * 1.6] } : {},
       },
       axes: [
-        axis({ values: (_, ticks) => ticks.map((tick) => String(Number(tick.toFixed(3)))) }),
+        axis({ size: 30, values: (_, ticks) => ticks.map((tick) => String(Number(tick.toFixed(3)))) }),
         axis({ size: 62, values: (_, ticks) => ticks.map((tick) => (tick === null ? "" : share(tick))) }),
       ],
       series: [

@@ -63,7 +63,7 @@ export async function render(main, params, context) {
       body.append(chart.card);
     }
     const rest = [
-      card("New patterns", patterns.length ? table("New patterns", ["Pattern", "Service", "Seen", "First"], patterns) : h("p", { class: "empty" }, "No pattern that training did not see."), model.new_patterns_beyond > 0 && h("p", { class: "soft" }, `and ${count(model.new_patterns_beyond)} lines of further new patterns`)),
+      card("New patterns", patterns.length ? table("New patterns", ["Pattern", "Service", "Seen", "First"], patterns, "patterns") : h("p", { class: "empty" }, "No pattern that training did not see."), model.new_patterns_beyond > 0 && h("p", { class: "soft" }, `and ${count(model.new_patterns_beyond)} lines of further new patterns`)),
       h("div", { class: "grid" }, card("Training report", facts(report)), card("Parameters", facts(model.parameters))),
       frequent.length > 0 && card("Frequent patterns", h("ul", { class: "plain-list mono small" }, frequent.map((one) => h("li", {}, plain(one))))),
     ];
