@@ -70,7 +70,7 @@ pub struct Parts {
     /// Records of alerts as they happen.
     pub alerts: AlertFeed,
     /// What web accesses come to, where that is asked for.
-    pub summary: Option<Summary>,
+    pub summary: Summary,
     /// What is learnt.
     pub keeper: Keeper,
     /// What the pages show.
@@ -362,9 +362,7 @@ impl Scoring {
         if wanted.is_any() {
             self.tally.look(wanted, event, &judged, &loaded.model, &mut self.scratch);
         }
-        if let Some(summary) = &self.parts.summary {
-            summary.add(event);
-        }
+        self.parts.summary.add(event);
         if let Some(kept) = &mut self.kept {
             kept.line(at.record, at.index, event, score.score);
             if is_odd {

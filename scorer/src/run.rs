@@ -54,7 +54,7 @@ pub struct App {
     /// Records of alerts as they happen.
     pub alerts: AlertFeed,
     /// What web accesses come to, where that is asked for.
-    pub summary: Option<Summary>,
+    pub summary: Summary,
     /// What is learnt.
     pub keeper: Keeper,
     /// What the pages show.
@@ -125,9 +125,7 @@ impl App {
         };
         app.health.not_ready(MODEL, "no model is loaded yet");
         tokio::spawn(show_model(app.clone()));
-        if let Some(summary) = app.summary.clone() {
-            tokio::spawn(summary.keep_writing(app.stop.clone(), app.metrics.clone()));
-        }
+        tokio::spawn(app.summary.clone().keep_writing(app.stop.clone(), app.metrics.clone()));
         Ok((app, pipeline))
     }
 }

@@ -17,7 +17,7 @@ use engine::event::{EventTime, LogEvent};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
-use crate::config::{Input, Settings};
+use crate::config::Settings;
 use crate::metrics::{Metrics, ResultLabel};
 use crate::sink::cut;
 use heavy::Heavy;
@@ -77,13 +77,10 @@ struct Failure {
 }
 
 impl Summary {
-    /// What the settings ask for.
-    pub fn of(settings: &Settings) -> Option<Self> {
+    /// As the settings say; written to a file only where they name one.
+    pub fn of(settings: &Settings) -> Self {
         let output = &settings.output;
-        let path = output.summary_path.clone();
-        // The demo's page shows it, and nothing is written unasked.
-        let is_shown = path.is_some() || settings.inputs.contains(&Input::Simulator);
-        is_shown.then(|| Self::new(path, output.summary_error_status, settings.decode.names.clone()))
+        Self::new(output.summary_path.clone(), output.summary_error_status, settings.decode.names.clone())
     }
 
     /// To be written to `path`, where there is one; a status of `least_error` or more is an error. The attributes' names are those of

@@ -23,9 +23,9 @@ run(async (browser, base, operator, viewer) => {
   check(!kept.includes(operator), "the token is where a script can read it");
   const cookies = await context.cookies();
   same(cookies.map((one) => [one.httpOnly, one.sameSite]), [[true, "Strict"]], "the cookie of the session");
-  // Where web accesses are not summed up, the page says how to have them so, and nothing fails.
+  // Web accesses are summed up without a setting.
   await page.goto(`${base}/#/web`);
-  await page.locator("main .empty", { hasText: "SUMMARY_PATH" }).waitFor();
+  await page.locator("main .empty", { hasText: "No web access in the last hour." }).first().waitFor();
   same(await page.locator("main .notice.bad").count(), 0, "what failed");
   await page.goto(`${base}/#/overview`);
   const role = () => page.evaluate(async () => (await (await fetch("api/v1/session")).json()).role);

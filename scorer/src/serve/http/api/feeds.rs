@@ -21,39 +21,28 @@ use super::super::guard::Caller;
 use super::super::session;
 use super::question;
 use crate::anomaly::{AnomalyRecord, Feed};
-use crate::summary::{self, Report, Summary};
+use crate::summary::{self, Report};
 
 /// Anomalies where no number is asked for.
 const USUAL: usize = 100;
 
-const NO_SUMMARY: &str = "set SUMMARY_PATH to have web accesses summed up";
-
 /// Web accesses summed up.
-pub async fn summary(State(shared): State<Shared>) -> Response {
-    match &shared.app.summary {
-        Some(summary) => Json(summary.report()).into_response(),
-        None => Refusal::missing(NO_SUMMARY).into_response(),
-    }
+pub async fn summary(State(shared): State<Shared>) -> Json<impl Serialize> {
+    Json(shared.app.summary.report())
 }
 
 #[derive(Debug, Serialize)]
 struct Web {
-    /// Whether web accesses are summed up.
-    enabled: bool,
-    /// What to do to have them summed up, where they are not.
-    how: Option<&'static str>,
     #[serde(flatten)]
     report: Report,
     accesses: u64,
     window_seconds: u64,
 }
 
-/// As [`summary`], with how many accesses it is of; empty, with what to do, where it is off.
+/// As [`summary`], with how many accesses it is of.
 pub async fn web(State(shared): State<Shared>) -> Json<impl Serialize> {
-    let summary = shared.app.summary.as_ref();
-    let (report, accesses) = summary.map(Summary::report_and_accesses).unwrap_or_default();
-    let how = summary.is_none().then_some(NO_SUMMARY);
-    Json(Web { enabled: how.is_none(), how, report, accesses, window_seconds: summary::WINDOW_SECONDS })
+    let (report, accesses) = shared.app.summary.report_and_accesses();
+    Json(Web { report, accesses, window_seconds: summary::WINDOW_SECONDS })
 }
 
 /// Which anomalies.

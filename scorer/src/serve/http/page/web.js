@@ -22,7 +22,6 @@ export async function render(main, params, context) {
   const about = h("p", { class: "soft" });
   const [addresses, urls] = [top("Addresses", "top_ips", "IP"), top("URLs", "top_urls", "URL")];
   const errors = h("div");
-  const off = h("p", { class: "empty", hidden: true });
   const body = h(
     "div",
     { class: "grid", hidden: true },
@@ -30,14 +29,12 @@ export async function render(main, params, context) {
     urls.card,
     h("section", { class: "card wide" }, h("div", { class: "card-head" }, h("h2", {}, "Errors"), h("a", { class: "small", href: "summary.json" }, "summary.json")), errors),
   );
-  main.append(h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Web"), about), wrong, off, body);
+  main.append(h("div", { class: "title" }, h("h1", { tabindex: -1 }, "Web"), about), wrong, body);
   await context.every(POLL_MS, () =>
     context.attempt(wrong, async () => {
       const data = await get("web", {}, context.signal);
-      off.hidden = data.enabled !== false;
-      body.hidden = !off.hidden;
-      if (!off.hidden) return off.replaceChildren("Web accesses are not summed up here: ", plain(data.how || "set SUMMARY_PATH"), ".");
-      about.textContent = `${count(data.accesses)} accesses in the last ${span(data.window_seconds)}`;
+      body.hidden = false;
+      about.textContent = `${count(data.accesses)} ${data.accesses === 1 ? "access" : "accesses"} in the last ${span(data.window_seconds)}`;
       addresses.update(data);
       urls.update(data);
       const rows = data.errors.slice(0, 100).map((one) => [count(one.status), h("span", { class: "mono" }, plain(one.ip)), h("span", { class: "mono" }, plain(one.url))]);
