@@ -34,7 +34,7 @@ export async function render(main, params, context) {
     context.attempt(wrong, async () => {
       const data = await get("web", {}, context.signal);
       body.hidden = false;
-      about.textContent = `${count(data.accesses)} ${data.accesses === 1 ? "access" : "accesses"} in the last ${span(data.window_seconds)}`;
+      about.textContent = `${count(data.accesses)} ${data.accesses === 1 ? "access" : "accesses"} in the last ${data.window_seconds === 3_600 ? "hour" : span(data.window_seconds)}`;
       addresses.update(data);
       urls.update(data);
       const rows = data.errors.slice(0, 100).map((one) => [count(one.status), h("span", { class: "mono" }, plain(one.ip)), h("span", { class: "mono" }, plain(one.url))]);
