@@ -86,16 +86,6 @@ fn encoding() -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_BYTES).reject_trailing_bytes()
 }
 
-fn payload(stored: &StoredModel) -> Result<Vec<u8>, ArtifactError> {
-    let invalid = |error: bincode::Error| ArtifactError::Invalid { detail: error.to_string() };
-    let bytes = encoding().with_no_limit().serialized_size(stored).map_err(invalid)?;
-    let end = end(stored);
-    within_limit(bytes + end.len() as u64)?;
-    let mut payload = encoding().serialize(stored).map_err(invalid)?;
-    payload.extend(end);
-    Ok(payload)
-}
-
 /// What follows the data of version 3.
 fn end(stored: &StoredModel) -> Vec<u8> {
     stored.unseen_word_share.map_or_else(Vec::new, |share| share.to_le_bytes().into())
@@ -128,18 +118,26 @@ pub(crate) fn digest(model: &Model) -> String {
 /// # Errors
 /// It would be larger than [`MAX_BYTES`].
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ArtifactError> {
+    let invalid = |error: bincode::Error| ArtifactError::Invalid { detail: error.to_string() };
     let stored = model.to_stored();
-    let payload = payload(&stored)?;
     let version = if stored.unseen_word_share.is_some() { VERSION } else { VERSION_BEFORE };
-    let mut bytes = Vec::with_capacity(HEADER + payload.len());
+    let end = end(&stored);
+    let length = encoding().with_no_limit().serialized_size(&stored).map_err(invalid)? + end.len() as u64;
+    within_limit(length)?;
+    let mut bytes = Vec::with_capacity(HEADER + length as usize);
     bytes.extend(MAGIC);
     bytes.extend(version.to_le_bytes());
     bytes.extend((HEADER as u32).to_le_bytes());
-    bytes.extend((payload.len() as u64).to_le_bytes());
-    bytes.extend(blake3::hash(&payload).as_bytes());
-    bytes.extend([0; 4]);
-    bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
-    bytes.extend(payload);
+    bytes.extend(length.to_le_bytes());
+    bytes.resize(HEADER, 0);
+    encoding().serialize_into(&mut bytes, &stored).map_err(invalid)?;
+    bytes.extend(end);
+    // What is not written any more need not be there while the rest is made.
+    drop(stored);
+    let digest = blake3::hash(&bytes[HEADER..]);
+    bytes[24..56].copy_from_slice(digest.as_bytes());
+    let checksum = crc32c::crc32c(&bytes[..60]);
+    bytes[60..HEADER].copy_from_slice(&checksum.to_le_bytes());
     Ok(bytes)
 }
 

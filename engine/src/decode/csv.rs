@@ -24,6 +24,8 @@ struct Plan {
     level: usize,
     service: Option<usize>,
     message: usize,
+    /// Whether a row without a level there has none.
+    is_only_level: bool,
 }
 
 impl Plan {
@@ -39,6 +41,9 @@ impl Plan {
             level: only(&names.level)??,
             service: only(&names.service)?,
             message: only(&names.message)??,
+            is_only_level: !columns.iter().any(|name| {
+                [&names.severity_number, &names.status].into_iter().any(|list| list.rank(name).is_some())
+            }),
         };
         let mut parts: Vec<usize> =
             [plan.time, Some(plan.level), plan.service, Some(plan.message)].into_iter().flatten().collect();
@@ -188,11 +193,12 @@ impl Decoder {
         if !plain {
             return None;
         }
-        event.level = Some(match field(plan.level)? {
-            "INFO" => Level::Info,
-            word if word.as_bytes().first()?.is_ascii_alphabetic() => level::from_word(word)?,
+        event.level = match field(plan.level)? {
+            "INFO" => Some(Level::Info),
+            "" if plan.is_only_level => None,
+            word if word.as_bytes().first()?.is_ascii_alphabetic() => Some(level::from_word(word)?),
             _ => return None,
-        });
+        };
         (event.timestamp, event.time_source) = match plan.time {
             Some(index) => {
                 let written = time::from_field(field(index)?)?;
@@ -339,10 +345,21 @@ mod tests {
 
     #[test]
     fn an_ordinary_row_takes_the_short_way() {
-        let row = ["2026-01-05T00:00:00.5Z", "api", "Warn", "disk full\r\n", "", "up"].map(str::to_owned);
-        let (filled, event, decoded) = both("timestamp,service,level,message,a,b", &row);
-        assert!(filled);
-        assert_eq!(event.attributes, [("b".to_owned(), "up".to_owned())]);
-        assert_eq!(Ok(event), decoded);
+        for (word, level) in [("Warn", Some(Level::Warn)), ("", None)] {
+            let row =
+                ["2026-01-05T00:00:00.5Z", "api", word, "disk full\r\n", "", "up"].map(str::to_owned);
+            let (filled, event, decoded) = both("timestamp,service,level,message,a,b", &row);
+            assert!(filled);
+            assert_eq!(event.attributes, [("b".to_owned(), "up".to_owned())]);
+            assert_eq!((event.level, Ok(event)), (level, decoded));
+        }
+    }
+
+    #[test]
+    fn a_level_that_another_column_may_tell_takes_the_longer_way() {
+        let row = ["", "disk full", "17", "500"].map(str::to_owned);
+        for header in ["level,message,severity_number,a", "level,message,a,status"] {
+            assert!(!both(header, &row).0, "{header}");
+        }
     }
 }

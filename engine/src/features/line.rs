@@ -6,7 +6,7 @@ use super::hash::stable_hash_lower;
 use super::murmur::murmur3_32_padded;
 use super::shape::{self, Shape, for_each_word};
 use super::{Canonical, KeyMaker, Lanes, LineKey, Masked, murmur3_32, stable_hash};
-use crate::event::{Level, LogEvent, LogLine};
+use crate::event::{Level, LogLine};
 
 /// Words of one line that are counted and hashed; what a longer line says beyond them is not looked at.
 pub const MAX_WORDS: usize = 1_024;
@@ -80,9 +80,9 @@ impl Line {
         Self { canonical: Canonical::with_lanes(lanes), ..Self::default() }
     }
 
-    /// Reads the words and patterns of an event, but not its columns.
-    pub fn read(&mut self, event: &LogEvent) {
-        let line = LogLine::from(event);
+    /// Reads the words and patterns of a line, but not its columns.
+    pub fn read<'a>(&mut self, line: impl Into<LogLine<'a>>) {
+        let line = line.into();
         self.canonicalise(line);
         self.read_words(line);
     }
@@ -122,9 +122,10 @@ impl Line {
         self.service_pattern_key = stable_hash(service, &self.pattern_key.to_le_bytes());
     }
 
-    /// Reads the hashed columns of an event, after [`Line::read`] of the same event: columns ascending.
-    pub fn read_columns(&mut self, event: &LogEvent, spec: FeatureSpec) {
-        self.read_line_columns(event.into(), spec);
+    /// Reads the hashed columns of the line that was given to [`Line::read`] or [`Line::canonicalise`]: columns
+    /// ascending.
+    pub fn read_columns<'a>(&mut self, line: impl Into<LogLine<'a>>, spec: FeatureSpec) {
+        self.read_line_columns(line.into(), spec);
         self.columns.sort_unstable_by_key(|(column, _)| *column);
     }
 
@@ -271,6 +272,7 @@ mod tests {
 
     use super::super::canonical::tests::texts;
     use super::*;
+    use crate::event::LogEvent;
 
     fn event(message: &str) -> LogEvent {
         LogEvent {

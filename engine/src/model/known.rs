@@ -61,7 +61,9 @@ impl Index {
 /// A line that is known.
 #[derive(Debug)]
 pub struct KnownLine {
-    /// Its features.
+    /// Its key, in two halves so that it needs no more room than its bytes.
+    key: [u64; 2],
+    /// The first of them.
     pub row: Row,
     /// How often it came.
     pub lines: u64,
@@ -75,11 +77,23 @@ pub struct KnownLine {
     pub tag: [u64; 2],
 }
 
+impl KnownLine {
+    /// A line that came once, and is counted; `era` is that of the counts.
+    pub const fn new(key: LineKey, row: Row, era: u32, tag: [u64; 2]) -> Self {
+        Self { key: halves(key), row, lines: 1, pending: 0, era, number: None, tag }
+    }
+}
+
+const fn halves(LineKey(key): LineKey) -> [u64; 2] {
+    [key as u64, (key >> 64) as u64]
+}
+
 /// The lines that are known, in the order of their first coming.
 #[derive(Debug)]
 pub struct Known {
     most: usize,
-    index: Index,
+    /// Places in `lines`.
+    index: HashTable<u32>,
     lines: Vec<KnownLine>,
     has_forgotten: bool,
 }
@@ -87,19 +101,21 @@ pub struct Known {
 impl Known {
     /// No line yet, and at most `most`, at least 1, at a time.
     pub fn new(most: usize) -> Self {
-        Self { most, index: Index::default(), lines: Vec::new(), has_forgotten: false }
+        Self { most, index: HashTable::new(), lines: Vec::new(), has_forgotten: false }
     }
 
     /// Where the line with this key is.
     pub fn find(&self, key: LineKey) -> Option<usize> {
-        self.index.find(key)
+        let key = halves(key);
+        self.index.find(key[0], |at| self.lines[*at as usize].key == key).map(|at| *at as usize)
     }
 
     /// Takes a line that is not known and says where it is.
-    pub fn insert(&mut self, key: LineKey, line: KnownLine) -> usize {
+    pub fn insert(&mut self, line: KnownLine) -> usize {
         let at = self.lines.len();
-        self.index.insert(key, at);
+        let hash = line.key[0];
         self.lines.push(line);
+        self.index.insert_unique(hash, at as u32, |at| self.lines[*at as usize].key[0]);
         at
     }
 

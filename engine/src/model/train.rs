@@ -2,6 +2,7 @@
 //! score distribution. Memory is flat in the number of events; threads never change a bit of the result, and neither
 //! does it that lines which come again are not read again.
 
+mod draws;
 mod params;
 #[cfg(test)]
 mod tests;
@@ -15,12 +16,13 @@ use super::counts::Counts;
 use super::distribution::Histogram;
 use super::known::{Index, Keys, Known, KnownLine, MOST_KNOWN};
 use super::patterns::{FrequentPatterns, PatternTable};
-use super::row::Row;
+use super::row::{Columns, Counted, Features, Row, Services};
 use super::{Contamination, Model, Provenance, score_of_nats};
 use crate::event::LogEvent;
 use crate::features::{FeatureSpec, Line, LineKey};
 use crate::forest::{Forest, ForestData, Grower, PathScratch, Reservoir, tree_rng};
 
+use draws::{Draw, Draws};
 pub use params::{CheckedTrainParams, ParamError, TrainParams};
 
 /// Events of the uniform sample from which the channels' tails are measured.
@@ -47,10 +49,11 @@ pub struct FirstPass {
     reservoirs: Vec<Reservoir>,
     /// What is in each reservoir's slots, by its number in `drawn`; the last reservoir is the uniform sample.
     slots: Vec<Vec<u32>>,
-    drawn: Vec<Row>,
+    drawn: Vec<Drawn>,
     seen: u64,
     keys: Keys,
     known: Known,
+    services: Services,
     /// How often counts or patterns were dropped.
     era: u32,
     line: Line,
@@ -59,60 +62,6 @@ pub struct FirstPass {
 
 /// Lines of a chunk that are not known: from this number on they are read on all threads.
 const MANY: usize = 64;
-
-/// What the reservoirs take of a chunk.
-#[derive(Debug, Default)]
-struct Draws {
-    /// As they come: reservoir by reservoir.
-    drawn: Vec<Draw>,
-    /// In the order of the rows.
-    sorted: Vec<Draw>,
-    /// Where the draws of each row end in `sorted`, and a last one.
-    ends: Vec<u32>,
-}
-
-/// A row takes the place of what was in a reservoir's slot.
-#[derive(Clone, Copy, Debug, Default)]
-struct Draw {
-    /// Counted from the start of the chunk.
-    row: u32,
-    reservoir: u32,
-    slot: u32,
-}
-
-impl Draws {
-    /// Draws among the next `rows` rows of the stream, of which `seen` rows are behind.
-    fn fill(&mut self, reservoirs: &mut [Reservoir], seen: u64, rows: usize) {
-        self.drawn.clear();
-        self.ends.clear();
-        self.ends.resize(rows + 1, 0);
-        for (number, reservoir) in reservoirs.iter_mut().enumerate() {
-            reservoir.draw_until(seen + rows as u64, |row, slot| {
-                let row = (row - seen) as u32;
-                self.ends[row as usize] += 1;
-                self.drawn.push(Draw { row, reservoir: number as u32, slot: slot as u32 });
-            });
-        }
-        let mut before = 0;
-        for end in &mut self.ends {
-            before += std::mem::replace(end, before);
-        }
-        self.sorted.clear();
-        self.sorted.resize(self.drawn.len(), Draw::default());
-        // Each of these is where the next draw of the row goes, and at last where the row's draws end.
-        for draw in &self.drawn {
-            let at = &mut self.ends[draw.row as usize];
-            self.sorted[*at as usize] = *draw;
-            *at += 1;
-        }
-    }
-
-    /// The draws of a row, a reservoir at most once and reservoirs ascending.
-    fn of(&self, row: usize) -> &[Draw] {
-        let start = if row == 0 { 0 } else { self.ends[row - 1] };
-        &self.sorted[start as usize..self.ends[row] as usize]
-    }
-}
 
 impl FirstPass {
     /// Nothing seen yet.
@@ -133,6 +82,7 @@ impl FirstPass {
             seen: 0,
             keys: Keys::default(),
             known: Known::new(MOST_KNOWN),
+            services: Services::default(),
             era: 0,
             line: Line::default(),
             draws: Draws::default(),
@@ -157,22 +107,23 @@ impl FirstPass {
     /// As [`FirstPass::observe`]. `tag` gives the events of the batch, by their index, numbers of the caller's, such
     /// as places: [`SecondPass::calibrate_from_memory`] hands them back.
     pub fn observe_tagged(&mut self, events: &[LogEvent], tag: impl Fn(usize) -> Tag) {
+        let mut draws = std::mem::take(&mut self.draws);
         let mut start = 0;
         while start < events.len() {
-            // The first rows go into most reservoirs, later ones into few: short chunks first keep the draws few.
-            let most = usize::try_from(self.seen / 8).unwrap_or(CHUNK).clamp(32, CHUNK);
+            if draws.rows_from(self.seen) == 0 {
+                draws.fill(&mut self.reservoirs, self.seen);
+            }
+            let most = draws.rows_from(self.seen).min(CHUNK);
             let chunk = &events[start..events.len().min(start + most)];
-            let mut draws = std::mem::take(&mut self.draws);
-            draws.fill(&mut self.reservoirs, self.seen, chunk.len());
-            self.seen += chunk.len() as u64;
             if self.counts_words {
                 self.observe_chunk(chunk, &draws, |at| tag(start + at));
             } else {
                 self.sample_chunk(chunk, &draws);
             }
-            self.draws = draws;
+            self.seen += chunk.len() as u64;
             start += chunk.len();
         }
+        self.draws = draws;
     }
 
     fn observe_chunk(&mut self, events: &[LogEvent], draws: &Draws, tag: impl Fn(usize) -> Tag) {
@@ -183,17 +134,16 @@ impl FirstPass {
                 Some(place) => self.count_again(place, event),
                 None => self.count_first(key, event, fresh.get_mut(at).and_then(Option::take), tag(at)),
             };
-            self.draw(place, event, draws.of(at));
+            self.draw(place, event, draws.of(self.seen + at as u64));
         }
     }
 
     /// Puts a line into the slots that draw it.
     fn draw(&mut self, place: usize, event: &LogEvent, draws: &[Draw]) {
-        let Some(last) = draws.last() else { return };
-        let number = self.number(place, event);
-        if last.reservoir as usize == self.params.n_estimators {
-            self.drawn[number as usize].keep_text(event);
+        if draws.is_empty() {
+            return;
         }
+        let number = self.number(place, event);
         for draw in draws {
             put(&mut self.slots[draw.reservoir as usize], draw.slot as usize, number);
         }
@@ -204,10 +154,10 @@ impl FirstPass {
         if let Some(number) = self.known.at(place).number {
             return number;
         }
-        let row = self.known.at(place).row.clone();
-        self.keep_columns(&row, event);
+        self.line.canonicalise(event.into());
+        self.line.read_columns(event, self.spec);
         let number = self.drawn.len() as u32;
-        self.drawn.push(row);
+        self.drawn.push(Drawn { row: self.known.at(place).row.clone(), columns: self.line.columns().into() });
         self.known.at(place).number = Some(number);
         number
     }
@@ -215,20 +165,21 @@ impl FirstPass {
     /// Forgets the known lines, and lets go of the drawn ones that are in no slot any more.
     fn forget(&mut self) {
         self.known.clear();
-        let mut numbers = vec![None; self.drawn.len()];
-        let mut kept = Vec::new();
+        self.services.clear();
+        let mut drawn: Vec<_> = std::mem::take(&mut self.drawn).into_iter().map(Some).collect();
+        let mut numbers = vec![0; drawn.len()];
         for slot in self.slots.iter_mut().flatten() {
             let at = *slot as usize;
-            *slot = *numbers[at].get_or_insert_with(|| {
-                kept.push(self.drawn[at].clone());
-                kept.len() as u32 - 1
-            });
+            if let Some(line) = drawn[at].take() {
+                numbers[at] = self.drawn.len() as u32;
+                self.drawn.push(line);
+            }
+            *slot = numbers[at];
         }
-        self.drawn = kept;
     }
 
-    /// Rows of the lines that are not known, where there are many of them; read on all threads.
-    fn read_unknown(&self, events: &[LogEvent], keys: &[LineKey]) -> Vec<Option<Row>> {
+    /// What is counted of the lines that are not known, where there are many of them; read on all threads.
+    fn read_unknown(&self, events: &[LogEvent], keys: &[LineKey]) -> Vec<Option<Features>> {
         let unknown = |key: &&LineKey| self.known.find(**key).is_none();
         if keys.iter().filter(unknown).take(MANY).count() < MANY {
             return Vec::new();
@@ -236,7 +187,7 @@ impl FirstPass {
         let read = |line: &mut Line, (event, key): (&LogEvent, &LineKey)| {
             unknown(&key).then(|| {
                 line.read(event);
-                Row::new(line)
+                Features::from(&*line)
             })
         };
         events.par_iter().zip(keys).with_min_len(MANY).map_init(Line::default, read).collect()
@@ -251,62 +202,66 @@ impl FirstPass {
             line.pending += 1;
             return place;
         }
-        let row = line.row.clone();
-        self.count(&row, event);
+        self.count(None, event);
         self.known.at(place).era = era;
         place
     }
 
-    fn count_first(&mut self, key: LineKey, event: &LogEvent, row: Option<Row>, tag: Tag) -> usize {
+    fn count_first(
+        &mut self,
+        key: LineKey,
+        event: &LogEvent,
+        features: Option<Features>,
+        tag: Tag,
+    ) -> usize {
         if self.known.is_full() {
             self.settle();
             self.forget();
         }
-        let row = row.unwrap_or_else(|| {
-            self.line.read(event);
-            Row::new(&self.line)
-        });
-        if self.known.is_whole() {
-            self.keep_columns(&row, event);
-            row.keep_text(event);
-        }
         let era = self.era;
-        self.count(&row, event);
-        self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era, number: None, tag })
+        self.count(features, event);
+        let row = Row::new(event, &mut self.services, &mut self.line, self.spec);
+        self.known.insert(KnownLine::new(key, row, era, tag))
     }
 
-    fn keep_columns(&mut self, row: &Row, event: &LogEvent) {
-        if !row.has_columns() {
-            self.line.read(event);
-            self.line.read_columns(event, self.spec);
-            row.keep_columns(&self.line);
-        }
-    }
-
-    fn count(&mut self, row: &Row, event: &LogEvent) {
-        self.counts.add_lines(row.counted(), 1);
+    /// Counts a line, by what was read of it already or now.
+    fn count(&mut self, features: Option<Features>, event: &LogEvent) {
+        let mut line = std::mem::take(&mut self.line);
+        let counted = match &features {
+            Some(features) => Counted::from(features),
+            None => {
+                line.read(event);
+                Counted::from(&line)
+            }
+        };
+        self.counts.add_lines(counted.keys(), 1);
+        let pattern = counted.pattern;
         if self.counts.is_full() {
             self.settle();
             self.counts.make_room();
             self.era += 1;
         }
-        let pattern = row.view().pattern;
         if !self.patterns.count(pattern, 1) {
-            self.line.read(event);
-            self.patterns.insert(pattern, self.line.masked().pattern());
+            if features.is_some() {
+                line.read(event);
+            }
+            self.patterns.insert(pattern, line.masked().pattern());
             if self.patterns.is_full() {
                 self.settle();
                 self.patterns.make_room();
                 self.era += 1;
             }
         }
+        self.line = line;
     }
 
     /// Counts what is pending. Whatever a pending line has is held, so that this drops nothing.
     fn settle(&mut self) {
+        let mut buffer = Line::default();
         for line in self.known.iter_mut().filter(|line| line.pending > 0) {
-            self.counts.add_lines(line.row.counted(), line.pending);
-            self.patterns.count(line.row.view().pattern, line.pending);
+            let counted = line.row.counted(&mut buffer);
+            self.counts.add_lines(counted.keys(), line.pending);
+            self.patterns.count(counted.pattern, line.pending);
             line.pending = 0;
         }
     }
@@ -314,7 +269,7 @@ impl FirstPass {
     /// Only what is drawn is looked at.
     fn sample_chunk(&mut self, events: &[LogEvent], draws: &Draws) {
         for (at, event) in events.iter().enumerate() {
-            let draws = draws.of(at);
+            let draws = draws.of(self.seen + at as u64);
             if draws.is_empty() {
                 continue;
             }
@@ -323,10 +278,8 @@ impl FirstPass {
                 if self.known.is_full() {
                     self.forget();
                 }
-                self.line.read(event);
-                let row = Row::new(&self.line);
-                let tag = Tag::default();
-                self.known.insert(key, KnownLine { row, lines: 1, pending: 0, era: 0, number: None, tag })
+                let row = Row::new(event, &mut self.services, &mut self.line, self.spec);
+                self.known.insert(KnownLine::new(key, row, 0, Tag::default()))
             });
             self.draw(place, event, draws);
         }
@@ -348,7 +301,7 @@ impl FirstPass {
             .take(self.params.n_estimators)
             .enumerate()
             .map_init(Grower::default, |grower, (tree, slots)| {
-                let columns = |number: &u32| core::text_row(self.drawn[*number as usize].view().columns);
+                let columns = |number: &u32| core::text_row(&self.drawn[*number as usize].columns);
                 let rows = slots.iter().map(columns);
                 grower.grow(rows, sample_size, &mut tree_rng(self.params.seed, tree as u64))
             })
@@ -362,6 +315,7 @@ impl FirstPass {
     /// # Errors
     /// Fewer than two events were seen.
     pub fn grow(mut self) -> Result<SecondPass, TrainError> {
+        self.draws = Draws::default();
         let text = self.grow_forest()?;
         self.settle();
         self.counts.shrink();
@@ -369,7 +323,7 @@ impl FirstPass {
         let known = std::mem::replace(&mut self.known, Known::new(1)).into_whole();
         self.forget();
         let sample = Sample { rows: self.drawn, numbers: self.slots.pop().unwrap_or_default() };
-        let tails = tails(&self.counts, &text, &sample);
+        let tails = tails(&self.counts, &text, &sample, self.spec);
         Ok(SecondPass {
             unseen_word_share: unseen::share(&self.counts, &sample),
             core: Core { spec: self.spec, counts: self.counts, text, tails },
@@ -393,19 +347,25 @@ fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
     }
 }
 
+/// A line that was drawn, with its columns: trees ask for them again and again.
+#[derive(Debug)]
+struct Drawn {
+    row: Row,
+    columns: Columns,
+}
+
 /// A uniform sample of the events.
 #[derive(Debug, Default)]
 struct Sample {
-    rows: Vec<Row>,
+    rows: Vec<Drawn>,
     /// The row of each event.
     numbers: Vec<u32>,
 }
 
 impl Sample {
-    /// A value of each event, computed once a row.
-    fn values<S: Default, T: Copy + Send>(&self, value: impl Fn(&mut S, &Row) -> T + Sync + Send) -> Vec<T> {
-        let values = values(&self.rows, value);
-        self.numbers.iter().map(|number| values[*number as usize]).collect()
+    /// The value of each event, of values that were computed once a row.
+    fn of_events<T: Copy>(&self, values: &[T]) -> impl Iterator<Item = T> {
+        self.numbers.iter().map(|number| values[*number as usize])
     }
 }
 
@@ -413,13 +373,13 @@ fn values<R: Sync, S: Default, T: Send>(rows: &[R], value: impl Fn(&mut S, &R) -
     rows.par_iter().with_min_len(MANY).map_init(S::default, |scratch, row| value(scratch, row)).collect()
 }
 
-fn tails(counts: &Counts, text: &Forest, sample: &Sample) -> [Tail; 3] {
-    let values: Vec<[f64; 3]> = sample.values(|scratch: &mut PathScratch, row| {
-        let path_sum = text.path_sum(core::text_row(row.view().columns), scratch);
-        let surprisal = core::surprisal(counts, row.view(), 1);
+fn tails(counts: &Counts, text: &Forest, sample: &Sample, spec: FeatureSpec) -> [Tail; 3] {
+    let values = values(&sample.rows, |(line, scratch): &mut (Line, PathScratch), drawn| {
+        let path_sum = text.path_sum(core::text_row(&drawn.columns), scratch);
+        let surprisal = core::surprisal(counts, drawn.row.view(line, spec), 1);
         [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
     });
-    std::array::from_fn(|channel| Tail::new(values.iter().map(|row| row[channel]).collect()))
+    std::array::from_fn(|channel| Tail::new(sample.of_events(&values).map(|row| row[channel]).collect()))
 }
 
 /// Why no model could be made.
@@ -462,6 +422,12 @@ pub struct SecondPass {
 
 /// Score and pattern of a line.
 type Scored = (f64, u64);
+
+/// Of a line that is one of those counted.
+fn score_of(core: &Core, row: &Row, (line, scratch): &mut (Line, CoreScratch)) -> Scored {
+    let view = row.view(line, core.spec);
+    (score_of_nats(core.channels(view, 1, scratch).sum()), view.pattern)
+}
 
 /// Training lines of equal features.
 #[derive(Clone, Debug, PartialEq)]
@@ -531,12 +497,11 @@ impl SecondPass {
     /// Calls `each` with them in the order of their first coming.
     pub fn calibrate_from_memory(&mut self, mut each: impl FnMut(Remembered)) -> bool {
         let Some(known) = self.known.take() else { return false };
+        self.sample = Sample::default();
         let core = &self.core;
-        let scores = values(&known, |scratch: &mut CoreScratch, line| {
-            score_of_nats(core.channels(line.row.view(), 1, scratch).sum())
-        });
-        for (line, score) in known.into_iter().zip(scores) {
-            self.take(score, line.lines, line.row.view().pattern, || line.row.event());
+        let scores: Vec<Scored> = values(&known, |scratch, line| score_of(core, &line.row, scratch));
+        for (line, (score, pattern)) in known.into_iter().zip(scores) {
+            self.take(score, line.lines, pattern, || line.row.event());
             each(Remembered { score, lines: line.lines, tag: line.tag, event: line.row.event() });
         }
         true
@@ -548,12 +513,9 @@ impl SecondPass {
     pub fn calibrate_from_sample(&mut self) -> f64 {
         let core = &self.core;
         let sample = std::mem::take(&mut self.sample);
-        let scores: Vec<f64> = sample.values(|scratch: &mut CoreScratch, row| {
-            score_of_nats(core.channels(row.view(), 1, scratch).sum())
-        });
-        for (score, number) in scores.into_iter().zip(&sample.numbers) {
-            let row = &sample.rows[*number as usize];
-            self.take(score, 1, row.view().pattern, || row.event());
+        let scores: Vec<Scored> = values(&sample.rows, |scratch, drawn| score_of(core, &drawn.row, scratch));
+        for ((score, pattern), number) in sample.of_events(&scores).zip(&sample.numbers) {
+            self.take(score, 1, pattern, || sample.rows[*number as usize].row.event());
         }
         let (drawn, lines) = (sample.numbers.len() as f64, self.core.counts.lines() as f64);
         let share = match self.contamination {
