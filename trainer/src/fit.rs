@@ -13,7 +13,7 @@ use engine::model::{Contamination, Model, Provenance, Scratch};
 
 use crate::args::{FitArgs, FitSettings};
 use crate::html;
-use crate::intake::{Counts, Intake, Source};
+use crate::intake::{Counts, Intake, Secrets, Source};
 use crate::report::{Histogram, Report};
 use crate::stored::Stored;
 use crate::text;
@@ -75,10 +75,16 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
     let mut sessions =
         settings.sessions.map(|(key, bounds)| SessionTrainer::new(settings.params.clone(), key, bounds));
     let mut first = FirstPass::new(settings.params);
-    let counts = intake.pass("reading", |events, places| {
-        first.observe_tagged(events, |at| [places[at].input as u64, places[at].line]);
-        if let Some(sessions) = &mut sessions {
-            sessions.observe(events);
+    // Of sessions, more of each event is read than its kind.
+    let secrets = if sessions.is_some() { Secrets::TakenOut } else { Secrets::Left };
+    let counts = intake.pass("reading", secrets, |events, places| {
+        let tag = |at: usize| [places[at].input as u64, places[at].line];
+        match &mut sessions {
+            Some(sessions) => {
+                first.observe_tagged(events, tag);
+                sessions.observe(events);
+            }
+            None => first.observe_raw(events, &redactor, tag),
         }
     })?;
     if counts.accepted < 2 {
@@ -132,7 +138,7 @@ fn exact(
         oddest.offer_many(&known.event, Place { input: input as usize, line }, known.score, known.lines);
     });
     if !was_remembered {
-        let again = intake.pass("scoring", |events, places| {
+        let again = intake.pass("scoring", Secrets::TakenOut, |events, places| {
             let scores = second.calibrate(events);
             for ((event, place), score) in events.iter().zip(places).zip(scores) {
                 histogram.add(score, 1);

@@ -68,6 +68,15 @@ pub struct Intake<'a> {
     pub redactor: &'a Redactor,
 }
 
+/// What becomes of secrets in a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// The pass takes them out.
+    TakenOut,
+    /// They are left to whom the events are given.
+    Left,
+}
+
 impl Intake<'_> {
     /// Reads everything once and hands it on in batches.
     ///
@@ -76,14 +85,15 @@ impl Intake<'_> {
     pub fn pass(
         &self,
         what: &'static str,
-        mut take: impl FnMut(&[LogEvent], &[Place]),
+        secrets: Secrets,
+        mut take: impl FnMut(&mut [LogEvent], &[Place]),
     ) -> anyhow::Result<Counts> {
         match self.source {
             Source::Files(inputs) => {
                 let total = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
                 let progress = Progress::bytes(what, total);
-                self.read(inputs, |batch, bytes_read| {
-                    take(&batch.events, &batch.places);
+                self.read(inputs, secrets, |batch, bytes_read| {
+                    take(&mut batch.events, &batch.places);
                     progress.at(bytes_read);
                 })
             }
@@ -92,8 +102,8 @@ impl Intake<'_> {
                 let (mut counts, mut rejects) = (Counts::default(), Rejects::default());
                 counts.lines = topic.read(&self.options.decoder, &mut rejects, |batch, records| {
                     progress.at(records);
-                    self.accept(batch, &mut counts, |_| true)?;
-                    take(&batch.events, &batch.places);
+                    self.accept(batch, secrets, &mut counts, |_| true)?;
+                    take(&mut batch.events, &batch.places);
                     Ok(())
                 })?;
                 Ok(Counts { rejects, ..counts })
@@ -103,8 +113,8 @@ impl Intake<'_> {
                 let mut counts = Counts::default();
                 counts.lines = stored.read(|batch, rows| {
                     progress.at(rows);
-                    self.accept(batch, &mut counts, |_| true)?;
-                    take(&batch.events, &batch.places);
+                    self.accept(batch, secrets, &mut counts, |_| true)?;
+                    take(&mut batch.events, &batch.places);
                     Ok(())
                 })?;
                 Ok(counts)
@@ -114,9 +124,14 @@ impl Intake<'_> {
 
     /// Reads files, ahead on a thread of its own where there is more than one. `take` is given each batch and how
     /// many stored bytes were read.
-    fn read(&self, inputs: &[Input], mut take: impl FnMut(&Batch, u64)) -> anyhow::Result<Counts> {
+    fn read(
+        &self,
+        inputs: &[Input],
+        secrets: Secrets,
+        mut take: impl FnMut(&mut Batch, u64),
+    ) -> anyhow::Result<Counts> {
         if rayon::current_num_threads() == 1 {
-            return self.read_batches(inputs, |batch, bytes_read| {
+            return self.read_batches(inputs, secrets, |batch, bytes_read| {
                 take(batch, bytes_read);
                 true
             });
@@ -125,13 +140,13 @@ impl Intake<'_> {
         let (empty, spare) = mpsc::channel::<Batch>();
         std::thread::scope(|scope| {
             let reading = scope.spawn(move || {
-                self.read_batches(inputs, |batch, bytes_read| {
+                self.read_batches(inputs, secrets, |batch, bytes_read| {
                     let next = spare.try_recv().unwrap_or_default();
                     full.send((std::mem::replace(batch, next), bytes_read)).is_ok()
                 })
             });
-            for (batch, bytes_read) in batches {
-                take(&batch, bytes_read);
+            for (mut batch, bytes_read) in batches {
+                take(&mut batch, bytes_read);
                 // The reader may be done, and then needs no more of them.
                 let _ = empty.send(batch);
             }
@@ -143,13 +158,17 @@ impl Intake<'_> {
     fn read_batches(
         &self,
         inputs: &[Input],
+        secrets: Secrets,
         mut take: impl FnMut(&mut Batch, u64) -> bool,
     ) -> anyhow::Result<Counts> {
         let states_time = |event: &LogEvent| event.time_source == TimeSource::Record;
-        let mut reader = Reader::new(inputs, self.options).look_for_secrets(self.redactor);
+        let mut reader = Reader::new(inputs, self.options);
+        if secrets == Secrets::TakenOut {
+            reader = reader.look_for_secrets(self.redactor);
+        }
         let (mut batch, mut counts) = (Batch::default(), Counts::default());
         while reader.next_batch(&mut batch)? {
-            self.accept(&mut batch, &mut counts, states_time)?;
+            self.accept(&mut batch, secrets, &mut counts, states_time)?;
             if !take(&mut batch, reader.bytes_read()) {
                 break;
             }
@@ -162,15 +181,20 @@ impl Intake<'_> {
     fn accept(
         &self,
         batch: &mut Batch,
+        secrets: Secrets,
         counts: &mut Counts,
         states_time: impl Fn(&LogEvent) -> bool,
     ) -> anyhow::Result<()> {
         counts.excluded += self.leave_out(batch)?;
         for (at, event) in batch.events.iter_mut().enumerate() {
-            if batch.clean.get(at) == Some(&true) {
-                self.redactor.redact_named(event);
-            } else {
-                self.redactor.redact(event);
+            match (secrets, batch.clean.get(at)) {
+                (Secrets::Left, _) => {}
+                (Secrets::TakenOut, Some(true)) => {
+                    self.redactor.redact_named(event);
+                }
+                (Secrets::TakenOut, _) => {
+                    self.redactor.redact(event);
+                }
             }
             if states_time(event) {
                 let time = event.timestamp.as_micros();

@@ -20,7 +20,7 @@ pub struct Record<'a> {
 impl<'a> Record<'a> {
     /// A record of these bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, text: std::str::from_utf8(bytes).ok() }
+        Self { bytes, text: simdutf8::basic::from_utf8(bytes).ok() }
     }
 
     /// A record that is known to be text.

@@ -101,6 +101,12 @@ impl Canonical {
         self.find_mixed(bytes);
     }
 
+    /// Whether every byte that is no digit is the message's. If so, it is for all messages of this text.
+    pub fn keeps_letters(&self) -> bool {
+        let keeps = |thing: &Thing| matches!(thing.kind, ThingKind::Mixed | ThingKind::NearlyPrefixed);
+        self.addresses.is_empty() && self.mixed.iter().all(keeps)
+    }
+
     /// False only where no `://` is in the text.
     pub(super) fn may_hold_urls(&self) -> bool {
         let text = self.text();
@@ -413,6 +419,19 @@ pub(super) mod tests {
             "::",
         ];
         prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn letters_are_kept_by_all_messages_of_a_text_or_by_none(text in texts()) {
+            let (mut of_text, mut again) = (Canonical::default(), Canonical::default());
+            of_text.read(&text);
+            let canonical = std::str::from_utf8(of_text.text()).unwrap();
+            again.read(canonical);
+            prop_assert_eq!(of_text.keeps_letters(), again.keeps_letters());
+            let same = |(a, b): (u8, u8)| a == b || (a.is_ascii_digit() && b.is_ascii_digit());
+            prop_assert!(!of_text.keeps_letters() || text.bytes().zip(canonical.bytes()).all(same));
+        }
     }
 
     proptest! {

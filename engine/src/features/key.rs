@@ -45,7 +45,8 @@ impl KeyMaker {
         LineKey(u128::from(high) << 64 | u128::from(low))
     }
 
-    /// Takes 32 bytes a step, the last ones padded with zeros.
+    /// Takes 32 bytes a step. The last ones overlap those before, or each other; with the length, which is part of
+    /// the key, they still tell all texts apart.
     #[inline(always)]
     fn absorb(&self, mut chains: Chains, bytes: &[u8]) -> Chains {
         let (whole, rest) = bytes.as_chunks::<32>();
@@ -55,9 +56,10 @@ impl KeyMaker {
         if rest.is_empty() {
             return chains;
         }
-        let mut padded = [0; 32];
-        padded[..rest.len()].copy_from_slice(rest);
-        self.step(chains, &padded)
+        match bytes.last_chunk::<32>() {
+            Some(last) => self.step(chains, last),
+            None => self.step(chains, &short(bytes)),
+        }
     }
 
     #[inline(always)]
@@ -73,6 +75,25 @@ impl KeyMaker {
             fold(fourth ^ secrets[5], first ^ d),
         ]
     }
+}
+
+/// Fewer than 32 bytes as 32.
+#[inline(always)]
+fn short(bytes: &[u8]) -> [u8; 32] {
+    let mut all = [0; 32];
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>()) {
+        all[..16].copy_from_slice(first);
+        all[16..].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        all[..8].copy_from_slice(first);
+        all[8..16].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        all[..4].copy_from_slice(first);
+        all[4..8].copy_from_slice(last);
+    } else if let [first, ..] = bytes {
+        (all[0], all[1], all[2]) = (*first, bytes[bytes.len() / 2], bytes[bytes.len() - 1]);
+    }
+    all
 }
 
 #[cfg(test)]

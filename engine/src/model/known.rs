@@ -6,6 +6,7 @@ use hashbrown::HashTable;
 use super::row::Row;
 use crate::event::LogEvent;
 use crate::features::{Canonical, KeyMaker, LineKey};
+use crate::redact::Redactor;
 
 /// Lines that are known at a time; at this number all are forgotten.
 pub const MOST_KNOWN: usize = 1 << 14;
@@ -29,6 +30,14 @@ impl Keys {
     pub fn key(&mut self, event: &LogEvent) -> LineKey {
         self.canonical.read(&event.message);
         self.maker.key(self.canonical.text(), &event.service, event.level)
+    }
+
+    /// Of the event whose key was asked for last: whether no line of its key holds a secret. False says nothing.
+    pub fn are_clean(&self, event: &LogEvent, redactor: &Redactor) -> bool {
+        self.canonical.keeps_letters()
+            && redactor.overlooks_digits()
+            && redactor.is_clean(event.message.as_bytes())
+            && redactor.is_clean(event.service.as_bytes())
     }
 }
 
@@ -73,6 +82,8 @@ pub struct KnownLine {
     pub era: u32,
     /// Its number among the drawn lines, where it was drawn.
     pub number: Option<u32>,
+    /// Whether it is known that no line of its key holds a secret.
+    pub is_clean: bool,
     /// The caller's numbers of the first of them.
     pub tag: [u64; 2],
 }
@@ -80,7 +91,7 @@ pub struct KnownLine {
 impl KnownLine {
     /// A line that came once, and is counted; `era` is that of the counts.
     pub const fn new(key: LineKey, row: Row, era: u32, tag: [u64; 2]) -> Self {
-        Self { key: halves(key), row, lines: 1, pending: 0, era, number: None, tag }
+        Self { key: halves(key), row, lines: 1, pending: 0, era, number: None, is_clean: false, tag }
     }
 }
 

@@ -4,26 +4,30 @@
 
 mod draws;
 mod params;
+mod sample;
 #[cfg(test)]
 mod tests;
 mod unseen;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
-use super::channel::Tail;
 use super::core::{self, Core, CoreScratch, View};
 use super::counts::Counts;
 use super::distribution::Histogram;
 use super::known::{Index, Keys, Known, KnownLine, MOST_KNOWN};
 use super::patterns::{FrequentPatterns, PatternTable};
-use super::row::{Columns, Counted, Features, Row, Services};
+use super::row::{Counted, Features, Row, Services};
 use super::{Contamination, Model, Provenance, score_of_nats};
 use crate::event::LogEvent;
 use crate::features::{FeatureSpec, Line, LineKey};
-use crate::forest::{Forest, ForestData, Grower, PathScratch, Reservoir, tree_rng};
+use crate::forest::{Forest, ForestData, Grower, Reservoir, tree_rng};
+use crate::redact::Redactor;
 
 use draws::{Draw, Draws};
 pub use params::{CheckedTrainParams, ParamError, TrainParams};
+use sample::{Drawn, Sample, tails, values};
 
 /// Events of the uniform sample from which the channels' tails are measured.
 const TAIL_SAMPLE: usize = 1 << 15;
@@ -107,29 +111,87 @@ impl FirstPass {
     /// As [`FirstPass::observe`]. `tag` gives the events of the batch, by their index, numbers of the caller's, such
     /// as places: [`SecondPass::calibrate_from_memory`] hands them back.
     pub fn observe_tagged(&mut self, events: &[LogEvent], tag: impl Fn(usize) -> Tag) {
+        self.each_stretch(events.len(), |pass, stretch, draws| {
+            let first = stretch.start;
+            let events = &events[stretch];
+            if pass.counts_words {
+                let keys: Vec<LineKey> = events.iter().map(|event| pass.keys.key(event)).collect();
+                pass.observe_chunk(events, &keys, draws, |at| tag(first + at));
+            } else {
+                pass.sample_chunk(events, draws);
+            }
+        });
+    }
+
+    /// As [`FirstPass::observe_tagged`] of the same events with their secrets taken out; attributes, which are no
+    /// part of a model, are dropped where they would have to be searched. Lines that are known to be of a kind
+    /// without secrets are not searched again.
+    pub fn observe_raw(&mut self, events: &mut [LogEvent], redactor: &Redactor, tag: impl Fn(usize) -> Tag) {
+        self.each_stretch(events.len(), |pass, stretch, draws| {
+            let first = stretch.start;
+            let events = &mut events[stretch];
+            let mut clean = Vec::new();
+            let keys: Vec<LineKey> = events
+                .iter_mut()
+                .map(|event| pass.key_without_secrets(event, redactor, &mut clean))
+                .collect();
+            if pass.counts_words {
+                pass.observe_chunk(events, &keys, draws, |at| tag(first + at));
+            } else {
+                pass.sample_chunk(events, draws);
+            }
+            for key in clean {
+                if let Some(place) = pass.known.find(key) {
+                    pass.known.at(place).is_clean = true;
+                }
+            }
+        });
+    }
+
+    /// Takes the secrets out of an event and returns its key; `clean` is given the key where no line of it holds any.
+    fn key_without_secrets(
+        &mut self,
+        event: &mut LogEvent,
+        redactor: &Redactor,
+        clean: &mut Vec<LineKey>,
+    ) -> LineKey {
+        let key = self.keys.key(event);
+        if self.known.find(key).is_some_and(|place| self.known.at(place).is_clean) {
+            return key;
+        }
+        if self.keys.are_clean(event, redactor) {
+            clean.push(key);
+            return key;
+        }
+        event.attributes.clear();
+        if redactor.redact(event) == 0 { key } else { self.keys.key(event) }
+    }
+
+    /// Calls `take` with stretches of the next `events` events, and what the reservoirs draw of each.
+    fn each_stretch(&mut self, events: usize, mut take: impl FnMut(&mut Self, Range<usize>, &Draws)) {
         let mut draws = std::mem::take(&mut self.draws);
         let mut start = 0;
-        while start < events.len() {
+        while start < events {
             if draws.rows_from(self.seen) == 0 {
                 draws.fill(&mut self.reservoirs, self.seen);
             }
-            let most = draws.rows_from(self.seen).min(CHUNK);
-            let chunk = &events[start..events.len().min(start + most)];
-            if self.counts_words {
-                self.observe_chunk(chunk, &draws, |at| tag(start + at));
-            } else {
-                self.sample_chunk(chunk, &draws);
-            }
-            self.seen += chunk.len() as u64;
-            start += chunk.len();
+            let end = events.min(start + draws.rows_from(self.seen).min(CHUNK));
+            take(self, start..end, &draws);
+            self.seen += (end - start) as u64;
+            start = end;
         }
         self.draws = draws;
     }
 
-    fn observe_chunk(&mut self, events: &[LogEvent], draws: &Draws, tag: impl Fn(usize) -> Tag) {
-        let keys: Vec<LineKey> = events.iter().map(|event| self.keys.key(event)).collect();
-        let mut fresh = self.read_unknown(events, &keys);
-        for (at, (event, key)) in events.iter().zip(keys).enumerate() {
+    fn observe_chunk(
+        &mut self,
+        events: &[LogEvent],
+        keys: &[LineKey],
+        draws: &Draws,
+        tag: impl Fn(usize) -> Tag,
+    ) {
+        let mut fresh = self.read_unknown(events, keys);
+        for (at, (event, key)) in events.iter().zip(keys.iter().copied()).enumerate() {
             let place = match self.known.find(key) {
                 Some(place) => self.count_again(place, event),
                 None => self.count_first(key, event, fresh.get_mut(at).and_then(Option::take), tag(at)),
@@ -207,13 +269,7 @@ impl FirstPass {
         place
     }
 
-    fn count_first(
-        &mut self,
-        key: LineKey,
-        event: &LogEvent,
-        features: Option<Features>,
-        tag: Tag,
-    ) -> usize {
+    fn count_first(&mut self, key: LineKey, event: &LogEvent, features: Option<Features>, tag: Tag) -> usize {
         if self.known.is_full() {
             self.settle();
             self.forget();
@@ -345,41 +401,6 @@ fn put<T>(slots: &mut Vec<T>, slot: usize, value: T) {
         Some(place) => *place = value,
         None => slots.push(value),
     }
-}
-
-/// A line that was drawn, with its columns: trees ask for them again and again.
-#[derive(Debug)]
-struct Drawn {
-    row: Row,
-    columns: Columns,
-}
-
-/// A uniform sample of the events.
-#[derive(Debug, Default)]
-struct Sample {
-    rows: Vec<Drawn>,
-    /// The row of each event.
-    numbers: Vec<u32>,
-}
-
-impl Sample {
-    /// The value of each event, of values that were computed once a row.
-    fn of_events<T: Copy>(&self, values: &[T]) -> impl Iterator<Item = T> {
-        self.numbers.iter().map(|number| values[*number as usize])
-    }
-}
-
-fn values<R: Sync, S: Default, T: Send>(rows: &[R], value: impl Fn(&mut S, &R) -> T + Sync + Send) -> Vec<T> {
-    rows.par_iter().with_min_len(MANY).map_init(S::default, |scratch, row| value(scratch, row)).collect()
-}
-
-fn tails(counts: &Counts, text: &Forest, sample: &Sample, spec: FeatureSpec) -> [Tail; 3] {
-    let values = values(&sample.rows, |(line, scratch): &mut (Line, PathScratch), drawn| {
-        let path_sum = text.path_sum(core::text_row(&drawn.columns), scratch);
-        let surprisal = core::surprisal(counts, drawn.row.view(line, spec), 1);
-        [core::forest_value(text, path_sum), surprisal.top, surprisal.mean]
-    });
-    std::array::from_fn(|channel| Tail::new(sample.of_events(&values).map(|row| row[channel]).collect()))
 }
 
 /// Why no model could be made.

@@ -132,7 +132,7 @@ fn score(
     ];
     let server = Server::start(bench, "compare-kafka", bench.core(), &arguments)?;
     let (mut first, mut last) = (None, (0, 0.0));
-    server.wait("the topic was not scored", Duration::from_millis(20), |server| {
+    server.wait("the topic was not scored", Duration::from_millis(100), |server| {
         let now = (server.scored(), server.cpu_s()?);
         if now.0 > 0 && first.is_none() {
             first = Some(now);

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use corpus::{Batch, Options, Reader, load_model};
 use engine::decode::{Decoder, level};
 use engine::event::{EventTime, LogEvent, LogLine};
@@ -59,14 +59,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
 /// # Errors
 /// It cannot be read, or `take` fails.
 pub fn each_line(csv: &Path, mut take: impl FnMut(LogLine<'_>) -> Result<()>) -> Result<()> {
-    const NOT_TEXT: &str = "a row is not UTF-8";
     let mut messages = Messages::open(csv)?;
-    while let Some([service, level, message]) = messages.next_fields()? {
-        take(LogLine {
-            service: str::from_utf8(service).context(NOT_TEXT)?,
-            level: level::from_word(str::from_utf8(level).context(NOT_TEXT)?),
-            message: str::from_utf8(message).context(NOT_TEXT)?,
-        })?;
+    while let Some([service, level, message]) = messages.next_texts()? {
+        take(LogLine { service, level: level::from_word(level), message })?;
     }
     Ok(())
 }

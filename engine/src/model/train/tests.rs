@@ -39,6 +39,45 @@ fn lines() -> impl Strategy<Value = Vec<LogEvent>> {
     proptest::collection::vec(line, 2..400)
 }
 
+/// Lines of few kinds, in which what is put for `#` may make them hold a secret.
+fn secretive() -> impl Strategy<Value = Vec<LogEvent>> {
+    let kind = proptest::sample::select(vec![
+        "paid # today",
+        "key # used",
+        "token=#",
+        "open #",
+        "at node# up",
+        "PASSWORD # set",
+        "to # and #",
+        "url a://#:#@b",
+    ]);
+    let value = proptest::sample::select(vec![
+        "4111 1111 1111 1111",
+        "4111 1111 1111 1112",
+        "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.abc",
+        "7",
+        "12",
+        "k9",
+        "k8",
+        "abC1d2e3fGciOiJIUzI1NiJ9.aBCzdWIiOiIxMjM0In0.abc",
+        "AKIAIOSFODNN7EXAMPLE",
+        "ABCDIOSFODNN7EXAMPLE",
+        "0xbead12",
+        "'x1'",
+        "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+        "abc_9876543210abcdefghijABCDEFGHIJ012345",
+        "aws12345",
+        "aab12345",
+    ]);
+    let line = (kind, value, 0_u32..3).prop_map(|(kind, value, service)| LogEvent {
+        service: if service == 0 { "pin=1234".to_owned() } else { format!("s{service}") },
+        message: kind.replace('#', value),
+        attributes: vec![("password".to_owned(), "x".to_owned())],
+        ..LogEvent::default()
+    });
+    proptest::collection::vec(line, 2..300)
+}
+
 fn observed(lines: &[LogEvent], room: Room, batch: usize) -> FirstPass {
     let mut first = FirstPass::new(params());
     first.known = Known::new(room.lines);
@@ -92,6 +131,24 @@ proptest! {
         prop_assert_eq!(wrong, Vec::new());
         prop_assert_eq!(plain.oddest().len(), from_memory.oddest().len());
         prop_assert_eq!(finished(plain), finished(from_memory));
+    }
+
+    #[test]
+    fn lines_that_are_not_searched_again_hold_no_secret(lines in secretive(), most_known in 1_usize..30, batch in 1_usize..90) {
+        let redactor = Redactor::default();
+        let mut searched = lines.clone();
+        searched.iter_mut().for_each(|event| {
+            redactor.redact(event);
+        });
+        let room = Room { lines: most_known, keys: 60, patterns: 20 };
+        let plain = observed(&searched, room, batch).grow().unwrap();
+        let mut raw = observed(&[], room, batch);
+        let mut unsearched = lines;
+        unsearched.chunks_mut(batch).for_each(|events| raw.observe_raw(events, &redactor, |_| Tag::default()));
+        for (searched, unsearched) in searched.iter().zip(&unsearched) {
+            prop_assert_eq!((&searched.service, &searched.message), (&unsearched.service, &unsearched.message));
+        }
+        prop_assert_eq!(finished(plain), finished(raw.grow().unwrap()));
     }
 
     #[test]
