@@ -51,8 +51,9 @@ pub struct Batch {
     spare: Vec<LogEvent>,
 }
 
-/// Longest text whose buffer is used again, in bytes: one long line should not hold its memory for ever.
-const KEPT_BYTES: usize = 4 << 10;
+/// Longest text whose buffer is used again, in bytes: every buffer grows to the longest text that it ever held, and
+/// should not hold that memory for ever.
+const KEPT_BYTES: usize = 384;
 
 impl Batch {
     fn clear(&mut self) {
@@ -265,11 +266,10 @@ fn next_record(
             let mut event = batch.spare.pop().unwrap_or_default();
             let mut is_clean = false;
             let taken = rows.offer(|row| {
-                let fields = splitter.places(row);
-                let is_taken =
-                    fields.is_some_and(|fields| decoder.fill_row(header, row, fields, context, &mut event));
-                // Every text of the event is a piece of the row.
-                is_clean = is_taken && redactor.is_some_and(|redactor| redactor.is_clean(row));
+                let Some((bytes, fields)) = splitter.places(row) else { return false };
+                let is_taken = decoder.fill_row(header, bytes, fields, context, &mut event);
+                // Every text of the event is a piece of these bytes.
+                is_clean = is_taken && redactor.is_some_and(|redactor| redactor.is_clean(bytes));
                 is_taken
             })?;
             if let Some(number) = taken {

@@ -87,7 +87,7 @@ fn encoding() -> impl Options {
 }
 
 /// What follows the data of version 3.
-fn end(stored: &StoredModel) -> Vec<u8> {
+fn end(stored: &StoredModel<'_>) -> Vec<u8> {
     stored.unseen_word_share.map_or_else(Vec::new, |share| share.to_le_bytes().into())
 }
 
@@ -190,7 +190,7 @@ fn decode(version: u32, payload: &[u8], digest: String) -> Result<Model, Artifac
             payload.split_last_chunk().ok_or_else(|| invalid("its end is missing".to_owned()))?;
         (data, Some(f64::from_le_bytes(*share)))
     };
-    let mut stored: StoredModel = encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
+    let mut stored: StoredModel<'_> = encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
     stored.unseen_word_share = unseen_word_share;
     stored.into_model(digest).map_err(invalid)
 }

@@ -1,14 +1,16 @@
 //! A producer that hands over a batch and waits for the delivery report of every record in it. Never drops a
 //! record silently: what was not confirmed is told to the caller.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::message::DeliveryResult;
-use rdkafka::producer::{BaseRecord, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::{ClientSettings, explain};
@@ -36,7 +38,7 @@ pub struct Undelivered {
 /// A producer with `acks=all` and idempotence.
 pub struct Producer {
     settings: ClientSettings,
-    inner: ThreadedProducer<Reports>,
+    inner: Polled,
     reports: Reports,
     /// Counts calls of `deliver`, so that a report that comes after its caller gave up confirms nothing else.
     round: u32,
@@ -83,6 +85,43 @@ impl Reports {
     }
 }
 
+/// A client whose events a thread of its own waits for.
+struct Polled {
+    client: Arc<BaseProducer<Reports>>,
+    stopped: Arc<AtomicBool>,
+    polling: Option<JoinHandle<()>>,
+}
+
+/// How long one wait for events takes. The client spends the last millisecond of each looking at the clock, which at
+/// the 100 ms of rdkafka's own polling thread is 1 % of a core for each idle producer; dropping may take this long.
+const POLL: Duration = Duration::from_millis(400);
+
+impl Polled {
+    fn new(settings: &ClientSettings, reports: &Reports) -> KafkaResult<Self> {
+        let client = BaseProducer::from_config_and_context(&settings.producer_config(), reports.clone())?;
+        let (client, stopped) = (Arc::new(client), Arc::new(AtomicBool::new(false)));
+        let (polled, is_stopped) = (Arc::clone(&client), Arc::clone(&stopped));
+        let poll = move || {
+            while !is_stopped.load(Ordering::Relaxed) {
+                polled.poll(POLL);
+            }
+        };
+        let polling = std::thread::Builder::new().name("producer".to_owned()).spawn(poll);
+        let failed = |error: std::io::Error| KafkaError::ClientCreation(format!("no thread for it: {error}"));
+        Ok(Self { client, stopped, polling: Some(polling.map_err(failed)?) })
+    }
+}
+
+impl Drop for Polled {
+    fn drop(&mut self) {
+        self.stopped.store(true, Ordering::Relaxed);
+        if let Some(polling) = self.polling.take() {
+            // It ends by itself; a panic was told by the hook.
+            let _ = polling.join();
+        }
+    }
+}
+
 /// Between two looks at whether the caller gives up.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -93,7 +132,7 @@ impl Producer {
     /// librdkafka refuses the configuration.
     pub fn new(settings: &ClientSettings) -> KafkaResult<Self> {
         let reports = Reports::default();
-        let inner = ThreadedProducer::from_config_and_context(&settings.producer_config(), reports.clone())?;
+        let inner = Polled::new(settings, &reports)?;
         Ok(Self { settings: settings.clone(), inner, reports, round: 0 })
     }
 
@@ -114,7 +153,7 @@ impl Producer {
                     BaseRecord::with_opaque_to(message.topic, Box::new(self.token(index))).key(message.key);
                 let record =
                     if message.payload.is_empty() { record } else { record.payload(message.payload) };
-                match self.inner.send(record) {
+                match self.inner.client.send(record) {
                     Ok(()) => waiting += 1,
                     Err((error, _)) if is_full(&error) && !give_up() => {
                         waiting -= self.settle(LOOK, &mut confirmed, &mut why);
@@ -169,7 +208,7 @@ impl Producer {
 
     /// An idempotent producer that met a fatal error refuses everything from then on: a new one takes its place.
     fn renew_after_fatal_error(&mut self) {
-        let Some((code, reason)) = self.inner.client().fatal_error() else { return };
+        let Some((code, reason)) = self.inner.client.client().fatal_error() else { return };
         tracing::warn!(%code, reason, "the Kafka producer met a fatal error; a new one takes its place");
         match Self::new(&self.settings) {
             Ok(new) => *self = Self { round: self.round, ..new },

@@ -115,7 +115,8 @@ impl Row {
         }
     }
 
-    fn line(&self) -> LogLine<'_> {
+    /// The line, its message cut at 512 bytes.
+    pub fn line(&self) -> LogLine<'_> {
         LogLine { service: &self.0.service, level: self.0.level, message: &self.0.message }
     }
 

@@ -1,5 +1,7 @@
 //! A model as plain data: what an artifact holds, and the checks that make it a model again.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::channel::Tail;
@@ -14,26 +16,26 @@ use crate::artifact;
 use crate::features::FeatureSpec;
 use crate::forest::{Forest, ForestData};
 
-/// Everything of a model but its digest.
+/// Everything of a model but its digest; what is large is borrowed where it is only written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StoredModel {
+pub struct StoredModel<'m> {
     pub(crate) spec: FeatureSpec,
     provenance: Provenance,
     /// `None` for [`Contamination::Auto`].
     contamination: Option<f64>,
     lines: u64,
     counts: Vec<(u64, u32)>,
-    text: ForestData,
+    text: Cow<'m, ForestData>,
     tails: [Tail; 3],
     cells: Vec<(u32, u64)>,
-    patterns: Vec<(String, u64)>,
+    patterns: Cow<'m, [(String, u64)]>,
     sessions: Option<StoredSessions>,
     /// What artifacts hold from version 4 on, behind all other.
     #[serde(skip)]
     pub(crate) unseen_word_share: Option<f64>,
 }
 
-impl StoredModel {
+impl StoredModel<'_> {
     /// The model that was stored under `digest`.
     ///
     /// # Errors
@@ -75,10 +77,10 @@ impl StoredModel {
             core: Core {
                 spec: self.spec,
                 counts: Counts::from_pairs(self.lines, self.counts.into_iter()),
-                text: forest(self.text)?,
+                text: forest(self.text.into_owned())?,
                 tails: self.tails,
             },
-            explaining: Explaining::new(FrequentPatterns::new(self.patterns)),
+            explaining: Explaining::new(FrequentPatterns::new(self.patterns.into_owned())),
             distribution,
             sessions,
             unseen_word_share: self.unseen_word_share,
@@ -121,7 +123,7 @@ impl Model {
     }
 
     /// The model as plain data.
-    pub(crate) fn to_stored(&self) -> StoredModel {
+    pub(crate) fn to_stored(&self) -> StoredModel<'_> {
         StoredModel {
             spec: self.core.spec,
             provenance: self.provenance.clone(),
@@ -131,10 +133,10 @@ impl Model {
             },
             lines: self.core.counts.lines(),
             counts: self.core.counts.pairs(),
-            text: self.core.text.data().clone(),
+            text: Cow::Borrowed(self.core.text.data()),
             tails: self.core.tails.clone(),
             cells: self.distribution.pairs(),
-            patterns: self.explaining.patterns().as_slice().to_vec(),
+            patterns: Cow::Borrowed(self.explaining.patterns().as_slice()),
             sessions: self.sessions.as_ref().map(SessionModel::to_stored),
             unseen_word_share: self.unseen_word_share,
         }
