@@ -190,7 +190,8 @@ fn decode(version: u32, payload: &[u8], digest: String) -> Result<Model, Artifac
             payload.split_last_chunk().ok_or_else(|| invalid("its end is missing".to_owned()))?;
         (data, Some(f64::from_le_bytes(*share)))
     };
-    let mut stored: StoredModel<'_> = encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
+    let mut stored: StoredModel<'_> =
+        encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
     stored.unseen_word_share = unseen_word_share;
     stored.into_model(digest).map_err(invalid)
 }
