@@ -12,16 +12,19 @@
 //! | 56–59 | zero |
 //! | 60–63 | CRC-32C of bytes 0–59 |
 //!
-//! From version 4 on the payload ends with the share of the training words that no other line has, an `f64`. A model of
-//! version 3 has none: it is read, and written as it was.
+//! Version 5 is that of a model of sessions. From version 4 on the payload ends with the share of the training words that
+//! no other line has, an `f64` (in version 5 it may be no number: not known). A model of version 3 has none. Models without
+//! sessions are read, and written, as version 4 or 3.
 
 use bincode::Options;
 
 use crate::model::{Model, StoredModel};
 
-/// Version of the format that this program writes.
-pub const VERSION: u32 = 4;
-/// The version before, which is read too.
+/// Version of the format in which this program writes a model of sessions.
+pub const VERSION: u32 = 5;
+/// The version without sessions; those that it may hold are put together from less than is needed now.
+pub const WITHOUT_SESSIONS: u32 = 4;
+/// The version before that, which is read too.
 pub const VERSION_BEFORE: u32 = 3;
 /// Longest artifact that is written or read, in bytes: the one limit of a model's size.
 pub const MAX_BYTES: u64 = 1 << 28;
@@ -67,8 +70,8 @@ pub enum ArtifactError {
     ContentDamaged,
     /// Written in another version of the format.
     #[error(
-        "the model has format version {found}, this program reads {VERSION_BEFORE} and {VERSION}: train it again with \
-         this program"
+        "the model has format version {found}, this program reads {VERSION_BEFORE} to {VERSION} (with sessions \
+         {VERSION} alone): train it again with this program"
     )]
     OtherVersion {
         /// Its version.
@@ -86,9 +89,20 @@ fn encoding() -> impl Options {
     bincode::DefaultOptions::new().with_fixint_encoding().with_limit(MAX_BYTES).reject_trailing_bytes()
 }
 
+fn version_of(stored: &StoredModel<'_>) -> u32 {
+    match (stored.has_sessions(), stored.unseen_word_share) {
+        (true, _) => VERSION,
+        (false, Some(_)) => WITHOUT_SESSIONS,
+        (false, None) => VERSION_BEFORE,
+    }
+}
+
 /// What follows the data of version 3.
 fn end(stored: &StoredModel<'_>) -> Vec<u8> {
-    stored.unseen_word_share.map_or_else(Vec::new, |share| share.to_le_bytes().into())
+    match (version_of(stored), stored.unseen_word_share) {
+        (VERSION_BEFORE, _) => Vec::new(),
+        (_, share) => share.unwrap_or(f64::NAN).to_le_bytes().into(),
+    }
 }
 
 /// Refuses a payload that makes an artifact of more than [`MAX_BYTES`].
@@ -120,7 +134,7 @@ pub(crate) fn digest(model: &Model) -> String {
 pub fn to_bytes(model: &Model) -> Result<Vec<u8>, ArtifactError> {
     let invalid = |error: bincode::Error| ArtifactError::Invalid { detail: error.to_string() };
     let stored = model.to_stored();
-    let version = if stored.unseen_word_share.is_some() { VERSION } else { VERSION_BEFORE };
+    let version = version_of(&stored);
     let end = end(&stored);
     let length = encoding().with_no_limit().serialized_size(&stored).map_err(invalid)? + end.len() as u64;
     within_limit(length)?;
@@ -159,7 +173,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Model, ArtifactError> {
         return Err(ArtifactError::HeaderDamaged);
     }
     let version = word(8);
-    if version != VERSION && version != VERSION_BEFORE {
+    if !(VERSION_BEFORE..=VERSION).contains(&version) {
         return Err(ArtifactError::OtherVersion { found: version });
     }
     if word(12) as usize != HEADER || word(56) != 0 {
@@ -188,10 +202,17 @@ fn decode(version: u32, payload: &[u8], digest: String) -> Result<Model, Artifac
     } else {
         let (data, share) =
             payload.split_last_chunk().ok_or_else(|| invalid("its end is missing".to_owned()))?;
-        (data, Some(f64::from_le_bytes(*share)))
+        let share = f64::from_le_bytes(*share);
+        let is_known = version < VERSION || share.to_bits() != f64::NAN.to_bits();
+        (data, Some(share).filter(|_| is_known))
     };
-    let mut stored: StoredModel<'_> =
-        encoding().deserialize(data).map_err(|error| invalid(error.to_string()))?;
+    // It is whole, so that an older program wrote it like this, with sessions as they were.
+    let older = (version < VERSION).then_some(ArtifactError::OtherVersion { found: version });
+    let read = encoding().deserialize::<StoredModel<'_>>(data);
+    let mut stored = read.map_err(|error| older.clone().unwrap_or_else(|| invalid(error.to_string())))?;
+    if stored.has_sessions() != (version == VERSION) {
+        return Err(older.unwrap_or_else(|| invalid("it holds no sessions".to_owned())));
+    }
     stored.unseen_word_share = unseen_word_share;
     stored.into_model(digest).map_err(invalid)
 }

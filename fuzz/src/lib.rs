@@ -169,7 +169,7 @@ pub fn filter(data: &[u8]) {
 /// A model file, as it is and as the payload of a file whose checksums are right.
 pub fn artifact(data: &[u8]) {
     let _ = artifact::from_bytes(data);
-    for version in [artifact::VERSION_BEFORE, artifact::VERSION] {
+    for version in artifact::VERSION_BEFORE..=artifact::VERSION {
         payload(data, version);
     }
 }

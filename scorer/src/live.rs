@@ -78,7 +78,8 @@ impl Loaded {
         let written = path.as_deref().and_then(|path| fs::metadata(path).ok()?.modified().ok());
         let written = written.and_then(|time| jiff::Timestamp::try_from(time).ok());
         Self {
-            sessions: Sessions::of(&model, settings.contamination),
+            sessions: Sessions::of(&model, settings.contamination)
+                .map(|sessions| sessions.with_warnings_a_day(settings.alert_budget_per_day)),
             model,
             threshold,
             threshold_source,

@@ -11,7 +11,7 @@ use super::knobs::{Knobs as _, knobs};
 use super::registry::{At, Detect, Entry, Service, cares};
 use super::{Evidence, Finding, Severity};
 use crate::event::EventTime;
-use crate::model::session::{OpenSessions, Session, StoredOpen};
+use crate::model::session::{NeverSeen, OpenSessions, SORTS, Session, Sort, StoredOpen};
 use crate::model::{Contamination, Model, Reason, ReasonKind};
 
 pub(crate) const NAME: &str = "odd_session";
@@ -20,6 +20,9 @@ pub(crate) const NAME: &str = "odd_session";
 const LINE_BYTES: usize = 256;
 /// Longest text of an event in a reason, in bytes.
 const EVENT_BYTES: usize = 120;
+
+/// Reasons of what never was, beside those of the score.
+const MOST_NEVER: usize = 3;
 
 knobs!(OddSession {});
 
@@ -30,38 +33,60 @@ pub(crate) const ENTRY: Entry = Entry {
 Lines that belong together by the model's session key (`SESSION_KEY` when it was trained: a trace id, a transaction \
 id, a pattern such as a block id) are judged as a whole once none came for its idle time (`SESSION_IDLE_S`, 60 s) and \
 the lateness: a session whose score is above the threshold of the training sessions. It is told of the service of its \
-first line, with the events that it has and others do not, or lacks and others have. It is `info`; where no training \
-session scored as high, a `warning`. At most 10,000 sessions are open at a time; beyond them the one that is idle \
-longest is judged early. Without sessions in the model it says nothing. Lines of a session must come through the same \
-input partition.",
+first line, with the events that it has and others do not, or lacks and others have. The others are the training \
+sessions that begin at the same service, where these are 50 or more and take another course than the rest: some event is \
+in at least half more, or less, of them. It is `info`. It is a `warning`, at whatever score, for what never was in 1,000 \
+training sessions or more: an event that none of them has, an event so many times as in none, or an event without \
+another that always came with it; but for no sort of these that, by what single training sessions had alone, more than \
+`ALERT_BUDGET_PER_DAY` sessions a day will bring anyway. Where fewer than 1,000 training sessions are like it, it is a \
+`warning` above the score that they exceed `ALERT_BUDGET_PER_DAY` times a day. At most 10,000 sessions are open at a \
+time; beyond them the one that is idle longest is judged early. Without sessions in the model it says nothing. Lines of \
+a session must come through the same input partition.",
     knobs: OddSession::KNOBS,
     make: |settings| {
         Box::new(Detector { settings: settings.typed(NAME), judge: None, state: State::default() })
     },
 };
 
-/// By what sessions are judged: a model that was trained with a session key, and the score, in [0, 1], above which one
-/// is odd.
+/// By what sessions are judged: a model that was trained with a session key, and the scores, in [0, 1], above which one
+/// is odd, and worth a warning.
 #[derive(Clone, Debug)]
 pub struct Sessions {
     model: Arc<Model>,
     odd: f64,
+    warning: f64,
+    /// What is worth a warning where it never was.
+    sorts: Vec<Sort>,
 }
 
 impl Sessions {
     /// `None` where the model knows no sessions. `contamination`: which share of the training sessions is odd; the
-    /// model's own where it is not given.
+    /// model's own where it is not given. Worth a warning is what no training session is expected to exceed.
     pub fn of(model: &Arc<Model>, contamination: Option<Contamination>) -> Option<Self> {
         let contamination = contamination.unwrap_or_else(|| model.contamination());
-        let odd = model.sessions()?.threshold(contamination).score;
-        Some(Self { model: Arc::clone(model), odd })
+        let sessions = model.sessions()?;
+        let odd = sessions.threshold(contamination).score;
+        let warning = sessions.exceeded_by(0.5 / sessions.sessions() as f64).max(odd);
+        Some(Self { model: Arc::clone(model), odd, warning, sorts: Vec::new() })
+    }
+
+    /// Worth a warning is what never was, of each sort that is expected at most `per_day` times a day, and where training
+    /// cannot tell what never was, a score that its sessions exceed `per_day` times a day, at their own rate. Nothing
+    /// changes where the training data spans less than a minute.
+    #[must_use]
+    pub fn with_warnings_a_day(self, per_day: f64) -> Self {
+        let warning = self.model.session_threshold_for_budget(per_day).unwrap_or(self.warning);
+        let is_rare = |sort: &Sort| self.model.never_seen_per_day(*sort).is_some_and(|rate| rate <= per_day);
+        let sorts = SORTS.into_iter().filter(is_rare).collect();
+        Self { warning: warning.max(self.odd), sorts, ..self }
     }
 }
 
 impl PartialEq for Sessions {
-    /// Whether it is the very same model.
+    /// Whether it is the very same model, judged by the same scores.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.model, &other.model) && self.odd == other.odd
+        Arc::ptr_eq(&self.model, &other.model)
+            && (self.odd, self.warning, &self.sorts) == (other.odd, other.warning, &other.sorts)
     }
 }
 
@@ -132,17 +157,33 @@ impl Detector {
     fn judge(&mut self, closed: &[Session], out: &mut Vec<Finding>) {
         for session in closed {
             let lines = self.state.lines.remove(&session.key);
-            let Some(Sessions { model, odd }) = &self.judge else { continue };
+            let Some(Sessions { model, odd, warning, sorts }) = &self.judge else { continue };
             let Some(sessions) = model.sessions() else { continue };
             let score = sessions.score(session);
-            if score.score <= *odd {
+            let never = sessions.never(session, sorts);
+            let is_grave = never.as_ref().map_or(score.score > *warning, |never| !never.is_empty());
+            if score.score <= *odd && !is_grave {
                 continue;
             }
-            let is_beyond = sessions.share_above(score.score) <= 0.0;
-            let severity = if is_beyond { Severity::Warning } else { Severity::Info };
+            let severity = if is_grave { Severity::Warning } else { Severity::Info };
+            let like = sessions.sessions_like(session);
+            let of = if like < sessions.sessions() {
+                format!("{like} training sessions of {}", cut(&session.service, EVENT_BYTES))
+            } else {
+                format!("{like} training sessions")
+            };
             let evidence = lines.map(|lines| [Some(lines.first), lines.gravest]).unwrap_or_default();
+            let mut reasons: Vec<String> =
+                never.iter().flatten().take(MOST_NEVER).map(|never| never_in_words(never, &of)).collect();
+            let first = reasons.first().map_or_else(String::new, |reason| format!("; {reason}"));
+            for reason in sessions.explain(session) {
+                let reason = in_words(&reason, &of);
+                if !reasons.contains(&reason) {
+                    reasons.push(reason);
+                }
+            }
             let headline = format!(
-                "odd session {}: score {:.3}, odder than {:.2} % of the training sessions; {} lines",
+                "odd session {}: score {:.3}, odder than {:.2} % of the training sessions; {} lines{first}",
                 cut(&session.key, EVENT_BYTES),
                 score.score,
                 score.percentile,
@@ -161,11 +202,7 @@ impl Detector {
                 value: score.score,
                 bound: *odd,
                 unit: "score",
-                reasons: sessions
-                    .explain(session)
-                    .iter()
-                    .map(|reason| in_words(reason, sessions.sessions()))
-                    .collect(),
+                reasons,
                 evidence: evidence.into_iter().flatten().collect(),
             };
             out.push(found.into());
@@ -173,14 +210,25 @@ impl Detector {
     }
 }
 
-fn in_words(reason: &Reason, sessions: u64) -> String {
+/// `of`: how many sessions it is compared with, and which.
+fn in_words(reason: &Reason, of: &str) -> String {
     let event = cut(&reason.word, EVENT_BYTES);
     match (reason.kind, reason.seen) {
-        (ReasonKind::MissingEvent, seen) => {
-            format!("lacks `{event}`, which {seen} of {sessions} training sessions have")
+        (ReasonKind::MissingEvent, seen) => format!("lacks `{event}`, which {seen} of {of} have"),
+        (_, 0) => format!("`{event}` in none of {of}"),
+        (_, seen) => format!("`{event}` in {seen} of {of}"),
+    }
+}
+
+fn never_in_words(never: &NeverSeen, of: &str) -> String {
+    let event = cut(&never.event, EVENT_BYTES);
+    match never.sort {
+        Sort::Event => format!("`{event}` in none of {of}"),
+        Sort::Repeat => format!("`{} × {event}` in none of {of}", never.count),
+        Sort::Missing => {
+            let lacks = cut(&never.lacks, EVENT_BYTES);
+            format!("lacks `{lacks}`, which each of the {} sessions with `{event}` has", never.support)
         }
-        (_, 0) => format!("`{event}` in no training session"),
-        (_, seen) => format!("`{event}` in {seen} of {sessions} training sessions"),
     }
 }
 

@@ -345,6 +345,20 @@ impl Model {
         Some(if share >= 1.0 { 0.0 } else { self.distribution.exceeded_by(share.max(0.0)) })
     }
 
+    /// The same for sessions: the score that those of the training data exceed `per_day` times a day. `None` also where
+    /// the model knows no sessions.
+    pub fn session_threshold_for_budget(&self, per_day: f64) -> Option<f64> {
+        let sessions = self.sessions()?;
+        let share = per_day / self.per_day(sessions.sessions())?;
+        Some(if share >= 1.0 { 0.0 } else { sessions.exceeded_by(share.max(0.0)) })
+    }
+
+    /// How many sessions a day are expected to bring something of a sort that never was, at most; `None` likewise.
+    pub fn never_seen_per_day(&self, sort: session::Sort) -> Option<f64> {
+        let sessions = self.sessions()?;
+        Some(sessions.share_alone(sort) * self.per_day(sessions.sessions())?)
+    }
+
     /// How many of an event's words training has no count of, and how many words it has. A repeated word counts each
     /// time; of words that training saw rarely the model may keep no count.
     pub fn unseen_words(&self, event: &LogEvent, scratch: &mut Scratch) -> (u64, u64) {
@@ -371,10 +385,15 @@ impl Model {
 
     /// Lines a day at the rate of the training data; `None` where it spans less than a minute.
     pub fn lines_per_day(&self) -> Option<f64> {
+        self.per_day(self.provenance.rows)
+    }
+
+    /// What came `count` times in the training data, in a day.
+    fn per_day(&self, count: u64) -> Option<f64> {
         const MICROS_PER_DAY: f64 = 86_400e6;
         const LEAST_SPAN_MICROS: i64 = 60_000_000;
         let span = self.provenance.last_time.checked_sub(self.provenance.first_time)?;
-        (span >= LEAST_SPAN_MICROS).then(|| self.provenance.rows as f64 * MICROS_PER_DAY / span as f64)
+        (span >= LEAST_SPAN_MICROS).then(|| count as f64 * MICROS_PER_DAY / span as f64)
     }
 
     /// The most frequent patterns of the training lines with their counts, most frequent first, at most 4,096.

@@ -36,6 +36,11 @@ pub struct StoredModel<'m> {
 }
 
 impl StoredModel<'_> {
+    /// Whether it holds a model of sessions.
+    pub(crate) const fn has_sessions(&self) -> bool {
+        self.sessions.is_some()
+    }
+
     /// The model that was stored under `digest`.
     ///
     /// # Errors

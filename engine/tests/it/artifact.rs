@@ -69,7 +69,8 @@ fn another_version_asks_to_train_again() {
     let error = artifact::from_bytes(&bytes).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the model has format version 9, this program reads 3 and 4: train it again with this program"
+        "the model has format version 9, this program reads 3 to 5 (with sessions 5 alone): train it again \
+         with this program"
     );
 }
 

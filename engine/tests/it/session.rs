@@ -124,6 +124,19 @@ fn a_stored_model_of_sessions_scores_as_before() {
 }
 
 #[test]
+fn models_without_sessions_keep_their_format_and_those_with_older_sessions_ask_to_train_again() {
+    let plain = train(&usual(200), params());
+    assert_eq!(artifact::to_bytes(&plain).unwrap()[8..12], artifact::WITHOUT_SESSIONS.to_le_bytes());
+    let mut bytes = artifact::to_bytes(&plain.with_sessions(trained(&orders(200)))).unwrap();
+    assert_eq!(bytes[8..12], artifact::VERSION.to_le_bytes());
+    bytes[8..12].copy_from_slice(&artifact::WITHOUT_SESSIONS.to_le_bytes());
+    let checksum = crc32c::crc32c(&bytes[..60]);
+    bytes[60..64].copy_from_slice(&checksum.to_le_bytes());
+    let error = artifact::from_bytes(&bytes).unwrap_err().to_string();
+    assert!(error.contains("format version 4") && error.contains("train it again"), "{error}");
+}
+
+#[test]
 fn fewer_than_two_sessions_make_no_model() {
     let mut one = trainer(params());
     one.observe(&orders(1));

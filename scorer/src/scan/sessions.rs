@@ -243,21 +243,27 @@ fn print(judge: &Judge, odd: &Odd, out: &mut impl Write) -> io::Result<()> {
         "    odder than {:.2} % of the training sessions; forest {:.3} (0 to 1), surprisal of the rarest event {:.2} nats",
         score.percentile, score.forest, score.surprisal
     )?;
+    let like = judge.model.sessions_like(session);
+    let mut of = (thousands(like), String::new());
+    if like < judge.model.sessions() {
+        of.1 = format!(" of {}", shown(&session.service, SHOWN_CHARACTERS));
+    }
     for reason in judge.explain(session) {
-        writeln!(out, "    {}", in_words(&reason, judge.model.sessions(), judge.on_itself))?;
+        writeln!(out, "    {}", in_words(&reason, &of, judge.on_itself))?;
     }
     Ok(())
 }
 
-fn in_words(reason: &Reason, sessions: u64, on_itself: bool) -> String {
+/// `of`: with how many sessions it is compared, and of which service where not with all.
+fn in_words(reason: &Reason, of: &(String, String), on_itself: bool) -> String {
     let text = shown(&reason.word, SHOWN_CHARACTERS);
     let others = reason.seen.saturating_sub(u64::from(on_itself));
-    let of = thousands(sessions);
+    let (of, service) = of;
     match reason.kind {
         ReasonKind::MissingEvent => {
-            format!("lacks '{text}', which {} of {of} sessions have", thousands(reason.seen))
+            format!("lacks '{text}', which {} of {of} sessions{service} have", thousands(reason.seen))
         }
-        _ if others == 0 => format!("'{text}' in no other session"),
-        _ => format!("'{text}' in {} of {of} other sessions", thousands(others)),
+        _ if others == 0 => format!("'{text}' in no other session{service}"),
+        _ => format!("'{text}' in {} of {of} other sessions{service}", thousands(others)),
     }
 }

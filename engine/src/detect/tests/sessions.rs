@@ -72,8 +72,64 @@ fn a_session_that_breaks_off_is_told_after_its_idle_time_and_the_lateness() {
     assert!(found.headline.starts_with("odd session o2: score 0."), "{}", found.headline);
     let texts: Vec<&str> = found.evidence.iter().map(|line| line.message.as_str()).collect();
     assert_eq!(texts, failed);
-    assert!(found.reasons.iter().any(|why| why.contains("in no training session")), "{:?}", found.reasons);
+    assert!(
+        found.reasons.iter().any(|why| why.contains("in none of 300 training sessions")),
+        "{:?}",
+        found.reasons
+    );
     assert!(found.reasons.iter().any(|why| why.starts_with("lacks `")), "{:?}", found.reasons);
+}
+
+/// A model of 1,200 usual sessions in 100 days, and `more`.
+fn long_trained(more: &[&str]) -> Arc<Model> {
+    let mut lines: Vec<LogEvent> = (0..1_200)
+        .flat_map(|id| session(id, 7_200.0 * id as f64, &USUAL))
+        .chain(session(1_200, 7_200.0 * 1_200.0, more))
+        .map(|line| line.event)
+        .collect();
+    let params = TrainParams { n_estimators: 20, ..TrainParams::default() }.check().unwrap();
+    let mut trainer =
+        SessionTrainer::new(params.clone(), SessionKey::parse("order").unwrap(), SessionSettings::default());
+    trainer.observe(&lines);
+    let time = |line: Option<&LogEvent>| line.map_or(0, |line| line.timestamp.as_micros());
+    let (first_time, last_time) = (time(lines.first()), time(lines.last()));
+    let rows = lines.len() as u64;
+    lines.truncate(400);
+    let mut first = FirstPass::new(params);
+    first.observe(&lines);
+    let mut second = first.grow().unwrap();
+    second.calibrate(&lines);
+    let model = second.finish(Provenance { rows, first_time, last_time, ..Provenance::default() });
+    Arc::new(model.with_sessions(trainer.finish().unwrap()))
+}
+
+#[test]
+fn what_never_was_in_a_thousand_sessions_is_a_warning_while_single_ones_do_not_bring_it_anyway() {
+    let without_a_charge = [USUAL[0], USUAL[2], USUAL[3]];
+    let charged_twice = [USUAL[0], USUAL[1], USUAL[1], USUAL[2], USUAL[3]];
+    let told = |more: &[&str], asked: &[&str], per_day: f64| {
+        let judge = Sessions::of(&long_trained(more), Some(Contamination::Share(0.5))).unwrap();
+        let mut rig = Rig::only(&["odd_session"]);
+        rig.bank.set_sessions(Some(judge.with_warnings_a_day(per_day)));
+        session(1, 0.0, asked).iter().for_each(|line| rig.push(line));
+        (0..200).for_each(|second| rig.tick(NOON + f64::from(second)));
+        rig.anomalies().first().map(|found| (found.severity, found.headline.clone(), found.reasons.clone()))
+    };
+    let (severity, headline, reasons) = told(&USUAL, &without_a_charge, 10.0).unwrap();
+    let missing = "lacks `card is charged`, which each of the 1201 sessions with ";
+    assert_eq!(severity, Severity::Warning);
+    assert!(headline.contains(missing) && reasons[0].starts_with(missing), "{headline} {reasons:?}");
+    let (severity, headline, _) = told(&USUAL, &charged_twice, 10.0).unwrap();
+    assert_eq!(severity, Severity::Warning);
+    assert!(headline.contains("2 × card is charged` in none of 1201 training sessions"), "{headline}");
+    // One training session alone did so in a hundred days: more of them will, but not one a day.
+    let severity = |more, asked, per_day| told(more, asked, per_day).map(|(severity, _, _)| severity);
+    let thrice = [USUAL[0], USUAL[1], USUAL[1], USUAL[1], USUAL[2], USUAL[3]];
+    assert_eq!(severity(&charged_twice[..], &thrice[..], 1.0), Some(Severity::Warning));
+    assert_ne!(severity(&charged_twice[..], &thrice[..], 0.001), Some(Severity::Warning));
+    // What a training session did is no news.
+    assert_ne!(severity(&charged_twice[..], &charged_twice[..], 1.0), Some(Severity::Warning));
+    assert_eq!(severity(&USUAL, &USUAL, 10.0), None);
 }
 
 #[test]

@@ -52,10 +52,7 @@ impl SessionShares {
         let parts: Vec<(f64, f64)> = row
             .events
             .iter()
-            .map(|(event, count)| {
-                let alone = counts.events.surprisal(*event, own);
-                (alone, counts.repeats.surprisal(repeat_key(*event, *count), own))
-            })
+            .map(|(event, count)| (counts.event(row, *event, own), counts.repeat(row, *event, *count, own)))
             .collect();
         let greatest = channels.evidence.greatest;
         let ties = parts.iter().filter(|(alone, _)| *alone >= greatest).count();
@@ -110,7 +107,7 @@ pub fn reasons(
     own: u32,
 ) -> Vec<Reason> {
     let shares = SessionShares::new(model, session, row, channels, own);
-    let counts = &model.core.counts;
+    let counts = model.core.counts.like(row);
     let mut reasons = Vec::new();
     for (at, event) in session.events.iter().enumerate() {
         let repeated = repeat_key(event.key, event.count);
@@ -146,17 +143,18 @@ fn push_missing(
     if absent <= 0.0 {
         return;
     }
+    let counts = model.core.counts.like(row);
     for (key, text) in &model.texts {
         if row.events.binary_search_by_key(key, |(event, _)| *event).is_ok() {
             continue;
         }
-        let contribution = nats * (model.core.counts.absence(*key, own) / absent).min(1.0);
+        let contribution = nats * (counts.absence(*key, own) / absent).min(1.0);
         if contribution >= LEAST_NATS {
             reasons.push(Reason {
                 kind: ReasonKind::MissingEvent,
                 word: text.clone(),
                 contribution,
-                seen: u64::from(model.core.counts.events.seen(*key)),
+                seen: u64::from(counts.events.seen(*key)),
             });
         }
     }

@@ -2,12 +2,14 @@
 //! never learns while it scores.
 
 mod core;
+mod customs;
 mod explain;
 mod key;
 mod open;
 mod stored;
 mod train;
 
+pub use customs::{LEAST_SUPPORT, SORTS, Sort};
 pub use key::{SessionKey, SessionKeyError};
 pub(crate) use open::StoredOpen;
 pub use open::{OpenSessions, Session, SessionReader, SessionSettings};
@@ -33,6 +35,21 @@ pub struct SessionScore {
     pub surprisal: f64,
 }
 
+/// One thing of a session that no training session like it had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeverSeen {
+    /// What sort of thing.
+    pub sort: Sort,
+    /// The event that is there.
+    pub event: String,
+    /// How many lines it has.
+    pub count: u32,
+    /// The event that every session with `event` has, where that is missing; else `event`.
+    pub lacks: String,
+    /// Training sessions without an exception: those with the event, or for a new one all.
+    pub support: u32,
+}
+
 /// A model of sessions.
 ///
 /// An event of a session is a masked pattern. A session's oddness is a sum, in nats, of four channels:
@@ -41,6 +58,10 @@ pub struct SessionScore {
 /// - the mean surprisal of its keys {event} and {event, number of its lines};
 /// - the surprisal of all events together that it lacks, −ln(1 − (d + ½)/(N + 1)) each: what breaks off early has
 ///   too little of everything.
+///
+/// Where training saw 50 sessions or more that begin at the same service and take another course than the rest (some
+/// event is in at least half more, or less, of them), N and d are those of that service's sessions
+/// for every event that any session has: a session is not odd for being of a rarer sort, and lacks what its like have.
 ///
 /// Each counts with its log tail probability among the training sessions, and the sum is mapped to [0, 1], both as
 /// for lines (see [`super::Model`]). Training sessions are scored with themselves left out of the counts.
@@ -67,7 +88,41 @@ impl SessionModel {
 
     /// Sessions that it was trained on.
     pub const fn sessions(&self) -> u64 {
-        self.core.counts.events.lines()
+        self.core.counts.all.events.lines()
+    }
+
+    /// Training sessions that a session is compared with: those that begin at the same service, where they are enough,
+    /// else all. What [`Reason::seen`] counts is a part of them.
+    pub fn sessions_like(&self, session: &Session) -> u64 {
+        self.core.counts.like(&SessionRow::of(session, self.core.n_features)).events.lines()
+    }
+
+    /// What of a session no training session like it had, of the sorts that are asked for. `None` where fewer than
+    /// [`LEAST_SUPPORT`] are like it, or too many different things are in them to know: then nothing can be said.
+    pub fn never(&self, session: &Session, sorts: &[Sort]) -> Option<Vec<NeverSeen>> {
+        let found = self.core.counts.never(&SessionRow::of(session, self.core.n_features), sorts)?;
+        let text = |key: u64| {
+            let own = session.events.binary_search_by_key(&key, |event| event.key);
+            let known = || self.texts.binary_search_by_key(&key, |(event, _)| *event);
+            match own {
+                Ok(at) => session.events[at].text.pattern.to_string(),
+                Err(_) => known().map_or_else(|_| "…".to_owned(), |at| self.texts[at].1.clone()),
+            }
+        };
+        let found = found.into_iter().map(|never| NeverSeen {
+            sort: never.sort,
+            event: text(never.event),
+            count: never.count,
+            lacks: text(never.lacks),
+            support: never.support,
+        });
+        Some(found.collect())
+    }
+
+    /// Share of the sessions to come, at most, that brings something of a sort which never was, by what single
+    /// training sessions had alone.
+    pub fn share_alone(&self, sort: Sort) -> f64 {
+        self.core.counts.share_alone(sort)
     }
 
     /// How lines were put together to sessions.
@@ -126,6 +181,12 @@ impl SessionModel {
     /// The threshold for a contamination, from the stored distribution of training scores.
     pub fn threshold(&self, contamination: Contamination) -> Threshold {
         self.distribution.threshold(contamination)
+    }
+
+    /// The score that `share` of what is like the training sessions exceeds; foretold where so few of them do that they
+    /// say little (see [`super::Model::threshold_for_budget`]).
+    pub fn exceeded_by(&self, share: f64) -> f64 {
+        self.distribution.exceeded_by(share)
     }
 
     /// Share of training sessions that score above `score`.

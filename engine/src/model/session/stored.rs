@@ -5,10 +5,37 @@ use serde::{Deserialize, Serialize};
 use super::super::channel::Tail;
 use super::super::counts::Counts;
 use super::super::distribution::Distribution;
-use super::core::{SessionCore, SessionCounts};
+use super::core::{Pool, SessionCore, SessionCounts};
+use super::customs::Customs;
 use super::train::MOST_TEXTS;
 use super::{SessionKey, SessionModel, SessionSettings};
 use crate::forest::{Forest, ForestData};
+
+/// What a number of sessions had; keys ascending.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct StoredPool {
+    sessions: u64,
+    events: Vec<(u64, u32)>,
+    repeats: Vec<(u64, u32)>,
+    customs: Customs,
+}
+
+impl StoredPool {
+    fn of(pool: &Pool) -> Self {
+        let Pool { events, repeats, customs, .. } = pool;
+        let customs = customs.clone();
+        Self { sessions: events.lines(), events: events.pairs(), repeats: repeats.pairs(), customs }
+    }
+
+    fn into_pool(self) -> Result<Pool, String> {
+        let ascending = |pairs: &[(u64, u32)]| pairs.windows(2).all(|pair| pair[0].0 < pair[1].0);
+        if !ascending(&self.events) || !ascending(&self.repeats) || !self.customs.is_sound() {
+            return Err("the counts of its sessions are out of order".into());
+        }
+        let counts = |pairs: Vec<(u64, u32)>| Counts::from_pairs(self.sessions, pairs.into_iter());
+        Ok(Pool::of(counts(self.events), counts(self.repeats), self.customs))
+    }
+}
 
 /// Everything of a model of sessions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,9 +44,9 @@ pub struct StoredSessions {
     idle_micros: i64,
     most_open: u64,
     most_lines: u32,
-    sessions: u64,
-    events: Vec<(u64, u32)>,
-    repeats: Vec<(u64, u32)>,
+    all: StoredPool,
+    /// By kin, ascending.
+    kins: Vec<(u64, StoredPool)>,
     forest: ForestData,
     tails: [Tail; 4],
     cells: Vec<(u32, u64)>,
@@ -36,9 +63,8 @@ impl StoredSessions {
         if self.forest.n_features != n_features {
             return Err(format!("{n_features} hashed columns do not fit the forest of its sessions"));
         }
-        let ascending = |pairs: &[(u64, u32)]| pairs.windows(2).all(|pair| pair[0].0 < pair[1].0);
-        if !ascending(&self.events) || !ascending(&self.repeats) {
-            return Err("the counts of its sessions are out of order".into());
+        if self.kins.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err("the services of its sessions are out of order".into());
         }
         if !self.tails.iter().all(Tail::is_sound) || self.idle_micros < 0 {
             return Err("the training statistics of its sessions are damaged".into());
@@ -48,12 +74,11 @@ impl StoredSessions {
         }
         let distribution =
             Distribution::from_pairs(&self.cells).ok_or("the scores of its sessions are damaged")?;
-        let counts = |pairs: Vec<(u64, u32)>| Counts::from_pairs(self.sessions, pairs.into_iter());
-        let counts = SessionCounts { events: counts(self.events), repeats: counts(self.repeats) };
+        let kins = self.kins.into_iter().map(|(kin, pool)| Ok((kin, pool.into_pool()?)));
+        let kins = kins.collect::<Result<_, String>>()?;
         let core = SessionCore {
             n_features,
-            absences: counts.absences(),
-            counts,
+            counts: SessionCounts { all: self.all.into_pool()?, kins },
             forest: Forest::from_data(self.forest).map_err(|error| error.to_string())?,
             tails: self.tails,
         };
@@ -74,9 +99,8 @@ impl SessionModel {
             idle_micros: self.settings.idle_micros,
             most_open: self.settings.most_open as u64,
             most_lines: self.settings.most_lines,
-            sessions: self.sessions(),
-            events: self.core.counts.events.pairs(),
-            repeats: self.core.counts.repeats.pairs(),
+            all: StoredPool::of(&self.core.counts.all),
+            kins: self.core.counts.kins.iter().map(|(kin, pool)| (*kin, StoredPool::of(pool))).collect(),
             forest: self.core.forest.data().clone(),
             tails: self.core.tails.clone(),
             cells: self.distribution.pairs(),

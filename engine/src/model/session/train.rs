@@ -105,23 +105,21 @@ impl SessionTrainer {
         if self.sessions < 2 {
             return None;
         }
-        self.counts.events.shrink();
-        self.counts.repeats.shrink();
+        self.counts.settle();
         keep_most_frequent(&mut self.texts, MOST_TEXTS);
         let sample = self.slots.pop().unwrap_or_default();
         let forest = self.forest()?;
-        let absences = self.counts.absences();
         let values: Vec<(f64, Evidence)> = sample
             .par_iter()
             .map_init(PathScratch::default, |scratch, row| {
                 let path_sum = forest.path_sum(text_row(&row.columns), scratch);
-                (forest_value(&forest, path_sum), evidence(&self.counts, absences, row, 1))
+                (forest_value(&forest, path_sum), evidence(&self.counts, row, 1))
             })
             .collect();
         let tail = |of: fn(&(f64, Evidence)) -> f64| Tail::new(values.iter().map(of).collect());
         let tails = [tail(|v| v.0), tail(|v| v.1.greatest), tail(|v| v.1.mean), tail(|v| v.1.absent)];
         let n_features = self.params.n_features as u32;
-        let core = SessionCore { n_features, counts: self.counts, absences, forest, tails };
+        let core = SessionCore { n_features, counts: self.counts, forest, tails };
         let scores: Vec<f64> = sample
             .par_iter()
             .map_init(PathScratch::default, |scratch, row| {
