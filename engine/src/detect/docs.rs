@@ -26,8 +26,9 @@ that falls silent are closed by the clock after `idle_s`. A line more than `futu
 if it happened now, so a wrong clock cannot close anything; while the input is behind, as if it happened with the newest \
 line of its service, and where there is none it is left out. What passes between two ticks counts as silence for 3 s at \
 most: a process that was stopped, or a clock that was set forward, heard nobody. When the clock is set back by more than \
-5 s, services whose lines are ahead of it by more than `future_s` and 15 minutes begin anew. The clock comes as ticks within the stream; the same lines \
-and ticks give the same anomalies again.
+5 s, services whose lines are ahead of it by more than `future_s` and 15 minutes begin anew; what is ahead by less keeps \
+what it learnt, and until the clock is there again (20 minutes at most) its lines are late: judged by themselves, and in \
+no window. The clock comes as ticks within the stream; the same lines and ticks give the same anomalies again.
 
 **Baselines** belong to one service. Until one is there, a detector says what it still needs (\"warming up\"); they \
 can be filled from history. At most `most_services` services have a state, further ones share that of `__other__`; \

@@ -19,8 +19,12 @@ const HOUR: i64 = 3_600 * SECOND;
 /// Windows that follow each other within an hour.
 const PER_HOUR: usize = 12;
 const HOURS: i64 = 168;
-/// Rank of the few lines that an hour is known to have at times; a silence of some minutes is below it.
+/// Rank by which an hour's spread is known: a quarter of its windows is below it.
 const LOW: f64 = 0.25;
+/// How many times as far as that rank below the median lies what is too few: three standard deviations, of which the
+/// rank is 0.674 below the median of a normal distribution. Lines that come in clumps, as those of requests do, spread
+/// widely where few clumps come.
+const SPREADS: f64 = 3.0 / 0.674;
 /// Weight of a window in its cell; halved with every later week.
 const WEIGHT: u32 = 16;
 
@@ -42,7 +46,8 @@ pub(crate) const ENTRY: Entry = Entry {
 The lines of a service in 5 minutes, looked at every minute, against what is usual for that hour of the week: \
 the median of the same hour's windows in the weeks before (a quantile sketch per hour with a relative error of 1 %, \
 older weeks count half), interpolated between hours. Told when there are more than `factor` times as many, or fewer \
-than one part in `factor`, `least_change` more or fewer than usual, and more than that hour ever had, or fewer than in three quarters of its windows. Until \
+than one part in `factor`, `least_change` more or fewer than usual, and more than that hour ever had, or fewer than \
+three standard deviations below its median (its spread is known by its lower quartile). Until \
 a service has `history_s` of history it is compared with the last hour, and the text says so. A service that is \
 silent is not told here but by the heartbeat. Severity: `warning`.",
     knobs: Volume::KNOBS,
@@ -75,6 +80,15 @@ struct Usual {
 struct Detector {
     settings: Vec<Volume>,
     state: PerService<State>,
+}
+
+/// What is too few where half of the windows have `median` lines or less, and a quarter `low`.
+fn too_few(median: f64, low: f64) -> f64 {
+    median - SPREADS * (median - low)
+}
+
+fn fence(cell: &Sketch) -> Option<f64> {
+    Some(too_few(cell.quantile(0.5)?, cell.quantile(LOW)?))
 }
 
 fn cell_of(hour: i64) -> usize {
@@ -154,12 +168,13 @@ impl State {
         let mut sorted = self.recent.clone();
         sorted.sort_unstable();
         let lines = f64::from(sorted[PER_HOUR / 2 - 1] + sorted[PER_HOUR / 2]) / 2.0;
-        let (mut least, mut most) = (lines, lines);
+        let mut least = too_few(lines, f64::from(sorted[PER_HOUR / 4 - 1]));
+        let mut most = lines;
         // The same hour of earlier days, where there is one: what happens every night is usual.
         for day in 1..7 {
             let hour = middle.div_euclid(HOUR) - day * 24;
             if let Some(cell) = self.week.get(cell_of(hour)).filter(|_| hour * HOUR >= self.first) {
-                least = cell.quantile(LOW).unwrap_or(least).min(least);
+                least = fence(cell).unwrap_or(least).min(least);
                 most = cell.greatest().unwrap_or(most).max(most);
             }
         }
@@ -172,7 +187,7 @@ impl State {
         let share = (time - HOUR / 2).rem_euclid(HOUR) as f64 / HOUR as f64;
         let (a, b) = (self.week.get(cell_of(before))?, self.week.get(cell_of(before + 1))?);
         let (low, high) = (a.quantile(0.5).or(b.quantile(0.5))?, b.quantile(0.5).or(a.quantile(0.5))?);
-        let least = a.quantile(LOW).into_iter().chain(b.quantile(LOW)).fold(f64::INFINITY, f64::min);
+        let least = fence(a).into_iter().chain(fence(b)).fold(f64::INFINITY, f64::min);
         let most = a.greatest().into_iter().chain(b.greatest()).fold(0.0, f64::max);
         Some(Usual { lines: low + (high - low) * share, least, most, from: "this hour of the week" })
     }
