@@ -4,16 +4,20 @@
 mod judge;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use clap::Args;
 use engine::alert::{AlertBook, AlertChange, AlertSettings, Audience, Cause};
 use engine::decode::business::BusinessNames;
-use engine::detect::{Anomaly, Detectors, Finding, Origin, Seen, Settings, Source, Thresholds, Tick};
+use engine::detect::{
+    Anomaly, Detectors, Finding, Origin, Seen, Sessions, Settings, Severity, Source, Thresholds, Tick,
+};
 use engine::event::{EventTime, LogEvent};
 use engine::features::{Canonical, Line, Masked, stable_hash};
 use engine::id::{Coordinates, FindingId};
+use engine::model::session::{SessionKey, SessionSettings, SessionTrainer};
 use engine::model::train::{FirstPass, TrainParams};
 use engine::model::{Model, Provenance, RecentLines, Scratch};
 use simulator::days::{DayParams, Days};
@@ -50,6 +54,8 @@ const DAY: i64 = 86_400 * SECOND;
 const BATCH: usize = 4_096;
 /// One in so many lines of the first day trains the model; its patterns are all known.
 const TRAIN_EVERY: usize = 5;
+/// By what lines belong together (SESSION_KEY): cases, requests and transactions.
+const SESSION_KEY: &str = "case_id,trace_id,transaction_id";
 
 /// A line without coordinates of its own.
 pub(crate) struct Numbered(pub u64);
@@ -133,7 +139,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         let pattern = patterns.of(event);
         patterns.known.insert(pattern);
     });
-    let model = train(&history, params.seed)?;
+    let model = Arc::new(train(&history, params.seed)?);
     eprintln!(
         "{} lines of the first day, {} patterns; {services} services",
         history.len(),
@@ -181,17 +187,23 @@ fn train(history: &[LogEvent], seed: u64) -> Result<Model> {
     let params = TrainParams { seed, ..TrainParams::default() }.check().map_err(|errors| {
         anyhow!("{}", errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
     })?;
+    let mut sessions =
+        SessionTrainer::new(params.clone(), SessionKey::parse(SESSION_KEY)?, SessionSettings::default());
+    // A session of which only some lines are known is another one: all lines of the day.
+    sessions.observe(history);
+    let sessions = sessions.finish().context("the first day holds no two sessions")?;
     let mut first = FirstPass::new(params);
     first.observe(&sample);
     let mut second = first.grow().context("the first day holds too little")?;
     second.calibrate(&sample);
     let time = |event: Option<&LogEvent>| event.map_or(0, |event| event.timestamp.as_micros());
-    Ok(second.finish(Provenance {
+    let model = second.finish(Provenance {
         rows: sample.len() as u64,
         first_time: time(sample.first()),
         last_time: time(sample.last()),
         ..Provenance::default()
-    }))
+    });
+    Ok(model.with_sessions(sessions))
 }
 
 /// The score above which a line is worth a warning: so many a day at the rate of all lines. Only those are measured:
@@ -211,7 +223,7 @@ fn thresholds(model: &Model, budget: f64) -> Thresholds {
 }
 
 fn stream(
-    model: &Model,
+    model: &Arc<Model>,
     patterns: &mut Patterns,
     history: Vec<LogEvent>,
     days: Days,
@@ -219,6 +231,7 @@ fn stream(
 ) -> Outcome {
     let mut detectors = Detectors::new(Settings::default(), &BusinessNames::default());
     detectors.set_thresholds(thresholds(model, budget));
+    detectors.set_sessions(Sessions::of(model, None).map(|sessions| sessions.with_warnings_a_day(budget)));
     let audiences = vec![Audience::new("chat")];
     let mut book = AlertBook::new(AlertSettings { audiences, ..AlertSettings::default() });
     let mut scratch = Scratch::with_table(1 << 16, 7);
@@ -269,9 +282,15 @@ fn stream(
     outcome
 }
 
+/// Of odd sessions, as of odd lines, those that are worth a warning: which share is called odd beyond them is a matter
+/// of `CONTAMINATION`.
+fn is_measured(anomaly: &Anomaly) -> bool {
+    anomaly.detector != "odd_session" || anomaly.severity >= Severity::Warning
+}
+
 fn keep(found: &mut Vec<Finding>, anomalies: &mut Vec<Anomaly>) {
     anomalies.extend(found.drain(..).filter_map(|finding| match finding {
-        Finding::Anomaly(anomaly) => Some(*anomaly),
+        Finding::Anomaly(anomaly) => Some(*anomaly).filter(is_measured),
         Finding::Holds { .. } => None,
     }));
 }

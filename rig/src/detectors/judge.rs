@@ -39,6 +39,8 @@ fn tail(kind: &str) -> i64 {
 fn is_within(anomaly: &Anomaly, injection: &Injection, before: i64, after: i64) -> bool {
     let time = anomaly.time.as_micros();
     anomaly.service == injection.service
+        && (anomaly.detector != injection.kind
+            || injection.session().is_none_or(|session| anomaly.subject == session))
         && time >= injection.start.as_micros() - before * SECOND
         && time <= injection.end.as_micros() + after * SECOND
 }

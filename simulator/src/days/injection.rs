@@ -4,7 +4,7 @@ use engine::event::{EventTime, Level, LogEvent, TimeSource};
 use rand::Rng;
 
 use super::service::{Family, Service, event};
-use super::{DAY, DayParams, HOUR, SECOND};
+use super::{DAY, DayParams, HOUR, SECOND, flow};
 
 /// Kinds of incidents: the names of the detectors that should find them.
 pub const KINDS: &[&str] = &[
@@ -20,6 +20,7 @@ pub const KINDS: &[&str] = &[
     "degradation",
     "error_class",
     "slow_step",
+    "odd_session",
 ];
 
 /// One labelled incident of one service.
@@ -52,8 +53,14 @@ impl Injection {
             "volume" => 1_200,
             "degradation" => 1_200,
             "error_class" => 40,
+            "odd_session" => flow::LONGEST_S,
             _ => 5,
         }
+    }
+
+    /// Id of the one case that is odd, for the kind `odd_session`.
+    pub fn session(&self) -> Option<String> {
+        (self.kind == "odd_session").then(|| flow::odd_id(self.number))
     }
 }
 
@@ -63,16 +70,25 @@ fn suits(kind: &str, family: Family) -> bool {
         "slow_responses" | "degradation" => family == Family::Performance,
         "transaction_timeout" => family == Family::Bpm,
         "slow_step" => family == Family::Step,
+        "odd_session" => family == Family::Flow,
         _ => family == Family::Plain,
     }
 }
 
 /// Incidents at random, never two of one service in neighbouring hours.
-pub(super) fn plan(params: &DayParams, services: &[Service], rng: &mut impl Rng) -> Vec<Injection> {
+///
+/// `flow_rng` places those of cases, so that they change nothing of the others.
+pub(super) fn plan<R: Rng>(
+    params: &DayParams,
+    services: &[Service],
+    rng: &mut R,
+    flow_rng: &mut R,
+) -> Vec<Injection> {
     let start = params.start.as_micros();
     let mut taken = std::collections::BTreeSet::new();
     let mut all = Vec::new();
     for kind in KINDS {
+        let rng = if *kind == "odd_session" { &mut *flow_rng } else { &mut *rng };
         let suited: Vec<usize> =
             (0..services.len()).filter(|index| suits(kind, services[*index].family)).collect();
         // What is compared with the week before comes after it.
@@ -142,6 +158,7 @@ pub(super) fn extra_lines(injection: &Injection, rng: &mut impl Rng) -> Vec<LogE
             lines(Level::Warn, &mut || format!("Failed login for user {user}, attempt 3"))
         }
         "odd_line" => vec![event(start, &injection.service, Level::Error, odd(injection.number))],
+        "odd_session" => flow::odd(injection, rng),
         "new_pattern" => vec![event(start, &injection.service, Level::Info, fresh(injection.number))],
         "transaction_timeout" => {
             let id = format!("late-{}", injection.number);

@@ -1,6 +1,7 @@
 //! Days of a company's logs in event time, with labelled incidents: plain services, audit, BPM and performance
-//! families, traces; daily and weekly cycles; and what is harmless but looks odd. Pure: a seed and a start make it.
+//! families, traces, cases of several steps; daily and weekly cycles; and what is harmless but looks odd. Pure: a seed and a start make it.
 
+mod flow;
 mod injection;
 mod service;
 
@@ -52,6 +53,8 @@ enum Waiting {
 pub struct Days {
     params: DayParams,
     rng: Xoshiro256PlusPlus,
+    /// The cases' own.
+    flow_rng: Xoshiro256PlusPlus,
     services: Vec<Service>,
     injections: Vec<Injection>,
     queue: BinaryHeap<Reverse<Place>>,
@@ -68,10 +71,11 @@ impl Days {
     /// The days that these parameters make.
     pub fn new(params: DayParams) -> Self {
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(params.seed);
+        let mut flow_rng = Xoshiro256PlusPlus::seed_from_u64(!params.seed);
         let start = params.start.as_micros();
         let end = start + i64::from(params.days) * DAY;
         let mut services = service::all();
-        let injections = injection::plan(&params, &services, &mut rng);
+        let injections = injection::plan(&params, &services, &mut rng, &mut flow_rng);
         for (index, injection) in injections.iter().enumerate() {
             if let Some(service) = services.iter_mut().find(|service| service.name == injection.service) {
                 service.injections.push(index);
@@ -80,6 +84,7 @@ impl Days {
         let mut days = Self {
             params,
             rng,
+            flow_rng,
             services,
             injections,
             queue: BinaryHeap::new(),
@@ -89,11 +94,14 @@ impl Days {
             end,
         };
         for index in 0..days.services.len() {
-            let offset = days.rng.gen_range(0..60 * SECOND);
+            let family = days.services[index].family;
+            let offset = days.rng_of(family).gen_range(0..60 * SECOND);
             days.put(start + offset, Waiting::Arrival(index));
         }
         for index in 0..days.injections.len() {
-            let lines = injection::extra_lines(&days.injections[index], &mut days.rng);
+            let injection = &days.injections[index];
+            let rng = if injection.session().is_some() { &mut days.flow_rng } else { &mut days.rng };
+            let lines = injection::extra_lines(injection, rng);
             lines.into_iter().for_each(|line| days.put_line(line));
         }
         days
@@ -107,6 +115,10 @@ impl Days {
     /// Names of all services.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         self.services.iter().map(|service| service.name.as_str())
+    }
+
+    fn rng_of(&mut self, family: Family) -> &mut Xoshiro256PlusPlus {
+        if family == Family::Flow { &mut self.flow_rng } else { &mut self.rng }
     }
 
     fn put(&mut self, time: i64, waiting: Waiting) {
@@ -136,9 +148,10 @@ impl Days {
             [None; 2]
         };
         let service = &mut self.services[index];
+        let rng = if service.family == Family::Flow { &mut self.flow_rng } else { &mut self.rng };
         let active = service.active(injections, time);
         let rate = service.rate_at(time, start, active);
-        let gap = if rate > 0.0 { -self.rng.gen_range(1e-12f64..1.0).ln() / rate } else { 60.0 };
+        let gap = if rate > 0.0 { -rng.gen_range(1e-12f64..1.0).ln() / rate } else { 60.0 };
         let mut next = time + (gap.min(3_600.0) * 1e6) as i64 + 1;
         let silent = |injection: &&Injection| injection.kind == "missing_heartbeat";
         if let Some(silence) = active.filter(silent) {
@@ -151,11 +164,7 @@ impl Days {
         {
             next = coming.end.as_micros() + 1;
         }
-        let lines = if rate > 0.0 {
-            service.lines(time, start, active, slow_steps, &mut self.rng)
-        } else {
-            Vec::new()
-        };
+        let lines = if rate > 0.0 { service.lines(time, start, active, slow_steps, rng) } else { Vec::new() };
         if !(service.family == Family::Retired && next >= start + 11 * DAY) {
             self.put(next, Waiting::Arrival(index));
         }

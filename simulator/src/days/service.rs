@@ -3,7 +3,7 @@
 use engine::event::{EventTime, Level, LogEvent, TimeSource};
 use rand::Rng;
 
-use super::{DAY, HOUR, Injection, SECOND};
+use super::{DAY, HOUR, Injection, SECOND, flow};
 
 /// What a service is like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(super) enum Family {
     Growing,
     /// Goes for good on the eleventh day.
     Retired,
+    /// Business cases of several steps, whose lines carry the id of their case.
+    Flow,
 }
 
 /// One service.
@@ -36,7 +38,7 @@ pub(super) struct Service {
     /// Mean lines (or requests) per second.
     rate: f64,
     /// Number within its family.
-    number: usize,
+    pub number: usize,
     /// Its incidents, by index, in order of time.
     pub injections: Vec<usize>,
     /// The first of them that is not over.
@@ -80,6 +82,7 @@ pub(super) fn all() -> Vec<Service> {
     add(Family::Nightly, 20.0, &["nightly-batch"]);
     add(Family::Growing, 0.3, &["growing"]);
     add(Family::Retired, 0.5, &["retired"]);
+    add(Family::Flow, 0.08, &flow::SERVICES);
     all
 }
 
@@ -112,7 +115,7 @@ fn cycle(time: i64, start: i64) -> f64 {
 }
 
 /// A skewed duration around `typical`, in milliseconds.
-fn duration(typical: f64, rng: &mut impl Rng) -> f64 {
+pub(super) fn duration(typical: f64, rng: &mut impl Rng) -> f64 {
     // Twelve uniform draws stand for a normal one: the same bits on every platform.
     let normal: f64 = (0..12).map(|_| rng.gen_range(0.0..1.0)).sum::<f64>() - 6.0;
     typical * (0.4 * normal).exp()
@@ -178,6 +181,7 @@ impl Service {
             }
             Family::Bpm => self.transaction(time, rng),
             Family::Edge => Vec::from(self.request(time, slow_steps, rng)),
+            Family::Flow => flow::usual(self.number, time, rng),
             _ => vec![self.plain(time, start, rng)],
         }
     }
