@@ -15,7 +15,7 @@ use super::{DRAIN_SHARE, LOOK, ROOM, Running, now, spawn};
 use crate::config::Start;
 use crate::record::{Body, Origin, Record};
 use crate::run::App;
-use crate::state::{Place, Places, Stream};
+use crate::state::{Opened, Place, Places, Stream};
 use checkpoint::{Checkpoint, Entry};
 use tail::{Step, Tail};
 
@@ -34,14 +34,17 @@ const PACKED: [&str; 5] = ["gz", "zst", "bz2", "xz", "zip"];
 /// The glob is malformed, STATE_DIR cannot be used, no thread can be started.
 pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
     let finder = Finder::new(pattern)?;
-    let checkpoint = Checkpoint::open(app.settings.state_dir.as_deref(), pattern)?;
+    let mut checkpoint = Checkpoint::open(app.settings.state_dir.as_deref(), pattern)?;
     let name = format!("file:{pattern}");
     if checkpoint.is_none() {
         tracing::info!("STATE_DIR is not set: {name} is read from FILE_START again at the next start");
     }
     let positions = Shared::default();
     let stream = Stream::input(&name);
-    let restored = open_stream(app, &stream, &positions).map_err(anyhow::Error::msg)?;
+    let opened = open_stream(app, &stream, &positions).map_err(anyhow::Error::msg)?;
+    if let Some(checkpoint) = &mut checkpoint {
+        checkpoint.settle(opened.restored)?;
+    }
     let mut assembly = Assembly::new(&app.settings, app.intake.clone(), positions.clone());
     if app.keeper.learns() {
         let stream = stream.clone();
@@ -50,7 +53,7 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
     let follower = Follower {
         assembly,
         stream,
-        restored,
+        restored: opened.places,
         ahead: HashMap::new(),
         app: app.clone(),
         name: name.clone(),
@@ -68,7 +71,7 @@ pub fn start(app: &App, pattern: &str) -> anyhow::Result<Running> {
 }
 
 /// Restores what was learnt of the input, and tells where its files stand in that.
-fn open_stream(app: &App, stream: &Stream, positions: &Shared<Arc<str>>) -> Result<Places, String> {
+fn open_stream(app: &App, stream: &Stream, positions: &Shared<Arc<str>>) -> Result<Opened, String> {
     if app.keeper.keeps(stream) {
         positions.hold();
     }
@@ -80,8 +83,7 @@ fn open_stream(app: &App, stream: &Stream, positions: &Shared<Arc<str>>) -> Resu
         }
     });
     app.keeper.caught_up(stream, false);
-    let opened = app.keeper.open(stream, 0, on_durable, &|_| Ok(()), &|| app.stop.is_cancelled())?;
-    Ok(opened.places)
+    app.keeper.open(stream, 0, on_durable, &|_| Ok(()), &|| app.stop.is_cancelled())
 }
 
 /// Finds the files of a pattern.

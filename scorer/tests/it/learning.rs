@@ -130,6 +130,39 @@ fn a_torn_snapshot_is_told_and_costs_nothing() {
     assert_anomalies(&setup.anomalies(), &all, |source| setup.place(source));
 }
 
+#[test]
+fn torn_positions_are_put_aside_where_a_snapshot_tells_them_too() {
+    let lines = lines(6_000);
+    let setup = Following::new(&lines, 4_000);
+    let mut scorer = setup.start(&[]);
+    scorer.wait("the first lines", |scorer| scorer.counted() == 4_000);
+    wait_kept(&mut scorer);
+    assert!(scorer.stop().0.success());
+    let kept = std::fs::read_dir(setup.path("state"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.extension().is_some_and(|end| end == "json"))
+        .unwrap();
+    let bytes = std::fs::read(&kept).unwrap();
+    std::fs::write(&kept, &bytes[..bytes.len() / 2]).unwrap();
+    append(Path::new(&setup.path("app.log")), &lines[4_000..]);
+    let mut scorer = setup.start(&[]);
+    scorer.wait("the rest", |scorer| scorer.counted() >= 2_000);
+    wait_kept(&mut scorer);
+    assert_eq!(scorer.counted(), 2_000, "it began anew");
+    let log = scorer.log();
+    assert!(log.contains("is damaged") && log.contains("nothing is lost"), "{log}");
+    assert_eq!(std::fs::read(kept.with_extension("json.damaged")).unwrap(), &bytes[..bytes.len() / 2]);
+    assert!(scorer.stop().0.success());
+    let all = expected_online(&lines, STEP);
+    assert_anomalies(&setup.anomalies(), &all, |source| setup.place(source));
+    // What was written anew is whole.
+    let mut scorer = setup.start(&[]);
+    scorer.wait_ready();
+    assert!(!scorer.log().contains("is damaged"), "{}", scorer.log());
+    assert!(scorer.stop().0.success());
+}
+
 /// Topics of one test, with records of each service in one partition.
 struct Keyed<'a> {
     broker: &'a Broker,

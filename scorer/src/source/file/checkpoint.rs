@@ -52,26 +52,29 @@ const VERSION: u32 = 1;
 pub struct Checkpoint {
     path: PathBuf,
     entries: BTreeMap<String, Entry>,
+    /// What is wrong with the file, where it cannot be read; it is left alone until [`Checkpoint::settle`].
+    damage: Option<String>,
 }
 
 impl Checkpoint {
     /// Reads the positions of the input `pattern` in `folder`; `None` without a folder.
     ///
     /// # Errors
-    /// The folder cannot be made, the file in it cannot be used.
+    /// The folder cannot be made, the file in it cannot be read or written, or is of another version. A damaged one is
+    /// no error here: see [`Checkpoint::settle`].
     pub fn open(folder: Option<&Path>, pattern: &str) -> anyhow::Result<Option<Self>> {
         let Some(folder) = folder else { return Ok(None) };
         std::fs::create_dir_all(folder)
             .with_context(|| format!("STATE_DIR = {} cannot be made", folder.display()))?;
         let digest = blake3::hash(pattern.as_bytes()).to_hex();
         let path = folder.join(format!("files-{}.json", digest.as_str().get(..12).unwrap_or_default()));
-        let kept = match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice::<Kept>(&bytes).with_context(|| {
-                format!("{} is damaged: remove it to read the files from FILE_START", path.display())
-            })?,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                Kept { version: VERSION, files: Vec::new() }
-            }
+        let nothing = || Kept { version: VERSION, files: Vec::new() };
+        let (kept, damage) = match std::fs::read(&path) {
+            Ok(bytes) => match serde_json::from_slice::<Kept>(&bytes) {
+                Ok(kept) => (kept, None),
+                Err(error) => (nothing(), Some(error.to_string())),
+            },
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (nothing(), None),
             Err(error) => return Err(error).with_context(|| format!("{} cannot be read", path.display())),
         };
         if kept.version != VERSION {
@@ -82,9 +85,39 @@ impl Checkpoint {
             );
         }
         let entries = kept.files.into_iter().map(|entry| (entry.file.clone(), entry)).collect();
-        let checkpoint = Self { path, entries };
-        checkpoint.write().with_context(|| format!("STATE_DIR = {} cannot be written", folder.display()))?;
+        let checkpoint = Self { path, entries, damage };
+        if checkpoint.damage.is_none() {
+            let written = checkpoint.write();
+            written.with_context(|| format!("STATE_DIR = {} cannot be written", folder.display()))?;
+        }
         Ok(Some(checkpoint))
+    }
+
+    /// Where the file is damaged, puts it aside and goes on without it, if `restored`: a snapshot of what was learnt
+    /// tells the positions as well.
+    ///
+    /// # Errors
+    /// It is damaged, and nothing else tells the positions; or it cannot be put aside.
+    pub fn settle(&mut self, restored: bool) -> anyhow::Result<()> {
+        let Some(why) = self.damage.take() else { return Ok(()) };
+        let path = self.path.display();
+        if !restored {
+            anyhow::bail!(
+                "{path} is damaged ({why}), and no snapshot of what was learnt is there that tells the files' positions: \
+                 restore it from a backup, or remove it to read the files from FILE_START (`beginning` tells again \
+                 what was told already, `end` passes over what came meanwhile)"
+            );
+        }
+        let aside = self.path.with_extension("json.damaged");
+        std::fs::rename(&self.path, &aside)
+            .and_then(|()| self.write())
+            .with_context(|| format!("{path} is damaged ({why}) and cannot be put aside"))?;
+        tracing::warn!(
+            aside = %aside.display(),
+            "{path} is damaged ({why}); it was put aside, and the files are read on from where the last snapshot of what \
+             was learnt stands: nothing is lost, and what was told since then may be told again under the same ids"
+        );
+        Ok(())
     }
 
     /// What is kept of the file of this device and inode.
