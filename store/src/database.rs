@@ -18,7 +18,7 @@ use crate::{Store, schema, time};
 /// Longest text of a column that an index holds, in bytes: PostgreSQL's index rows are bounded.
 const INDEXED_BYTES: usize = 512;
 /// Rows that one step of removing looks at.
-const STEP: i64 = 2_000;
+pub(crate) const STEP: i64 = 2_000;
 
 const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind }
@@ -116,15 +116,6 @@ const EXPIRE: &[&str] = &[
     "DELETE FROM dead_letters WHERE seq IN (SELECT seq FROM (SELECT seq, stored_at FROM dead_letters ORDER BY seq LIMIT $1) AS oldest WHERE stored_at < $2)",
 ];
 
-/// In this order: the first that removes anything ends the step.
-const DISPLACE: &[&str] = &[
-    "DELETE FROM logs WHERE seq IN (SELECT seq FROM logs ORDER BY seq LIMIT $1)",
-    "DELETE FROM anomalies WHERE seq IN (SELECT seq FROM anomalies ORDER BY seq LIMIT $1)",
-    "DELETE FROM sink_results WHERE seq IN (SELECT seq FROM sink_results ORDER BY seq LIMIT $1)",
-    "DELETE FROM alert_records WHERE seq IN (SELECT seq FROM alert_records WHERE NOT EXISTS (SELECT 1 FROM sink_positions WHERE position < alert_records.seq) ORDER BY seq LIMIT $1)",
-    "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts WHERE status = 'resolved' ORDER BY last_seen, id LIMIT $1)",
-];
-
 /// A store over a database.
 pub struct Database<B> {
     backend: B,
@@ -143,7 +134,7 @@ impl<B: Backend> Database<B> {
         &mut self.backend
     }
 
-    fn ready(&mut self) -> Result<&mut B> {
+    pub(crate) fn ready(&mut self) -> Result<&mut B> {
         if self.backend.connect()? {
             self.prepared = false;
         }
@@ -154,7 +145,7 @@ impl<B: Backend> Database<B> {
         Ok(&mut self.backend)
     }
 
-    fn transaction<T>(&mut self, work: impl FnOnce(&mut B) -> Result<T>) -> Result<T> {
+    pub(crate) fn transaction<T>(&mut self, work: impl FnOnce(&mut B) -> Result<T>) -> Result<T> {
         let backend = self.ready()?;
         backend.begin()?;
         let done = work(backend).and_then(|value| backend.commit().map(|()| value));
@@ -451,20 +442,7 @@ impl<B: Backend> Store for Database<B> {
             removed.expired += expired;
             removed.more |= expired.cast_signed() == STEP;
         }
-        let backend = self.ready()?;
-        let beyond =
-            if backend.is_bounded() { backend.bytes()?.saturating_sub(retention.most_bytes) } else { 0 };
-        if beyond > 0 {
-            let rows = Retention::rows_to_displace(beyond).min(STEP);
-            for sql in DISPLACE {
-                let displaced = self.transaction(|backend| backend.execute(sql, &[Value::Int(rows)]))?;
-                if displaced > 0 {
-                    removed.displaced = displaced;
-                    removed.more |= self.ready()?.bytes()? > retention.most_bytes;
-                    break;
-                }
-            }
-        }
+        self.displace(retention.most_bytes, &mut removed)?;
         Ok(removed)
     }
 

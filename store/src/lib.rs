@@ -4,6 +4,7 @@
 
 mod backend;
 mod database;
+mod displace;
 mod error;
 mod outbox;
 mod postgres;

@@ -8,8 +8,8 @@ use engine::event::EventTime;
 pub struct Retention {
     /// Days since a row was written; longer ones go. At least 1.
     pub days: u32,
-    /// Most bytes of an embedded store: beyond it, the oldest log lines go first, then anomalies, then alerts that
-    /// every sink has dealt with.
+    /// Most bytes of an embedded store: beyond it, the oldest log lines go while they take more than all else, and
+    /// otherwise the oldest anomalies, or alerts that are over and that every sink has dealt with.
     pub most_bytes: u64,
 }
 

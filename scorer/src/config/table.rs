@@ -221,7 +221,7 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Store, "STORE_CONTEXT_LINES", "5", "0 to 100 lines", "With `context`: lines of the same service that are kept before and after an anomaly of STORE_CONTEXT_SEVERITY."),
     Setting::new(Group::Store, "STORE_CONTEXT_SEVERITY", "warning", "`info`, `warning`, `error` or `critical`", "With `context`: least severity of an anomaly around which lines are kept; lines that are a lesser one are kept alone. `info`: around each."),
     Setting::new(Group::Store, "STORE_RETENTION_DAYS", "90", "1 to 36500 days", "What was written longer ago is removed."),
-    Setting::new(Group::Store, "STORE_MAX_BYTES", "2147483648", "1048576 to 1125899906842624 bytes", "Size of the embedded store beyond which the oldest log lines are removed, then anomalies, then alerts that every sink has dealt with."),
+    Setting::new(Group::Store, "STORE_MAX_BYTES", "2147483648", "1048576 to 1125899906842624 bytes", "Size of the embedded store beyond which the oldest log lines are removed while they take more than all else, otherwise the oldest anomalies or alerts that every sink has dealt with."),
     Setting::new(Group::Serve, "HTTP_ADDR", "127.0.0.1:8080", "IP:port, or empty for off", "Address of dashboard, metrics and health."),
     Setting::new(Group::Serve, "HTTP_TOKEN", "", "8 characters or more", "Bearer token of operators, who may see and change; unset: callers are answered on loopback only. Metrics and health need none; see docs/access.md.").secret(),
     Setting::new(Group::Serve, "HTTP_VIEWER_TOKEN", "", "8 characters or more, other than HTTP_TOKEN", "Bearer token of viewers, who may see and not change.").secret(),

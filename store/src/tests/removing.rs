@@ -101,3 +101,25 @@ fn above_the_cap_the_oldest_lines_go_first_and_alerts_stay() {
     remaining(&place, "anomalies", 0);
     remaining(&place, "alert_records", 1);
 }
+
+#[test]
+fn many_alerts_leave_log_lines_half_of_the_room() {
+    let place = Place::new(Which::Embedded);
+    let mut store = place.handle();
+    store.write(&rows((0..3_000).map(log))).unwrap();
+    let long = |number: u32| {
+        let alert = alert(number, 3);
+        AlertRow { record: format!("{{\"text\": \"{}\"}}", "x".repeat(2_000)), ..alert }
+    };
+    for first in (0..3_000).step_by(500) {
+        let alerts = (first..first + 500).map(long).collect();
+        store.write(&Rows { now: at(0), alerts, ..Rows::default() }).unwrap();
+    }
+    let before = store.usage().unwrap().bytes;
+    let retention = Retention { days: 90, most_bytes: before / 2 };
+    let removed = all(store.as_mut(), at(0), &retention);
+    assert!(store.usage().unwrap().bytes <= retention.most_bytes, "{removed:?}");
+    remaining(&place, "logs", 3_000);
+    assert!(store.alert(&long(2_999).id).unwrap().is_some_and(|newest| newest.records.len() == 1));
+    assert!(store.alert(&long(0).id).unwrap().is_none_or(|oldest| oldest.records.is_empty()));
+}
