@@ -1,5 +1,6 @@
 //! E-mail by SMTP (RFC 5321). A message's id is made of the alert's and the revision, so that mail programs can tell
-//! a repeated delivery.
+//! a repeated delivery; all mails of an alert name the alert in `References`, so that they stand together whichever of
+//! them was sent first.
 
 use std::time::Duration;
 
@@ -86,15 +87,13 @@ impl Email {
 
     fn message(&self, record: &AlertRecord, to: &[Mailbox]) -> Result<Message, String> {
         let domain = self.from.email.domain();
-        let id = |revision: u32| format!("<{}-{revision}@{domain}>", record.id);
         let mut builder = Message::builder()
             .from(self.from.clone())
             .subject(one_line(&shortened(&record.headline(), SUBJECT)))
-            .message_id(Some(id(record.revision)))
+            .message_id(Some(format!("<{}-{}@{domain}>", record.id, record.revision)))
+            // No `In-Reply-To`: an earlier mail may have been muted, or gone to others.
+            .references(format!("<{}@{domain}>", record.id))
             .header(ContentType::TEXT_PLAIN);
-        if record.revision > 1 {
-            builder = builder.references(id(1)).in_reply_to(id(1));
-        }
         for to in to {
             builder = builder.to(to.clone());
         }
