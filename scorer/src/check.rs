@@ -279,6 +279,28 @@ fn check_sinks(settings: &Settings, findings: &mut Findings) {
     }
 }
 
+/// A topic that must keep the last record of each key for ever.
+fn check_compacted(
+    client: &ClientSettings,
+    what: String,
+    topic: &str,
+    partitions: Option<usize>,
+    findings: &mut Findings,
+) {
+    let Some(count) = partitions else {
+        return findings.add(Verdict::Ok, what, "does not exist yet: it is made at the start");
+    };
+    let policy = cleanup_policy(client, topic);
+    let verdict = match policy.as_deref() {
+        Ok(policy) if !policy.contains("compact") => Verdict::Failed,
+        Ok(_) => Verdict::Ok,
+        Err(_) => Verdict::Warning,
+    };
+    let policy = policy.unwrap_or_else(|why| format!("is not known: {why}"));
+    let advice = if verdict == Verdict::Failed { "; it must be compact" } else { "" };
+    findings.add(verdict, what, format!("{count} partitions, cleanup.policy {policy}{advice}"));
+}
+
 fn check_brokers(settings: &Settings, findings: &mut Findings) {
     let client = &settings.kafka.client;
     let what = format!("brokers {}", client.bootstrap_servers);
@@ -315,21 +337,15 @@ fn check_brokers(settings: &Settings, findings: &mut Findings) {
         }
     }
     let learns = settings.learn.is_on() && settings.inputs.contains(&Input::Kafka);
-    if let Some(topic) = settings.learn.topic.as_ref().filter(|_| learns) {
-        let what = format!("STATE_TOPIC {topic}");
-        match partitions(topic) {
-            None => findings.add(Verdict::Ok, what, "does not exist yet: it is made at the start"),
-            Some(count) => {
-                let policy = cleanup_policy(client, topic);
-                let verdict = match policy.as_deref() {
-                    Ok(policy) if !policy.contains("compact") => Verdict::Failed,
-                    Ok(_) => Verdict::Ok,
-                    Err(_) => Verdict::Warning,
-                };
-                let policy = policy.unwrap_or_else(|why| format!("is not known: {why}"));
-                let advice = if verdict == Verdict::Failed { "; it must be compact" } else { "" };
-                findings.add(verdict, what, format!("{count} partitions, cleanup.policy {policy}{advice}"));
-            }
+    // With PostgreSQL decisions are kept there.
+    let decides = !matches!(&settings.store, Some(used) if matches!(used.place, StoreSettings::Postgres(_)));
+    let compacted = [
+        ("STATE_TOPIC", settings.learn.topic.as_ref().filter(|_| learns)),
+        ("CONTROL_TOPIC", settings.control.topic.as_ref().filter(|_| decides)),
+    ];
+    for (name, topic) in compacted {
+        if let Some(topic) = topic {
+            check_compacted(client, format!("{name} {topic}"), topic, partitions(topic), findings);
         }
     }
     let output = &settings.output;

@@ -99,6 +99,12 @@ pub struct Metrics {
     pub alerts: Family<AlertLabel, Counter>,
     /// Alerts that the daily budget held back.
     pub alerts_held_back: Counter,
+    /// Alerts that a silence covered, when they began or later.
+    pub alerts_muted: Counter,
+    /// Silences that are in force.
+    pub silences: Gauge,
+    /// Decisions by which anomalies are called normal.
+    pub normals: Gauge,
     /// Findings that detectors left untold, by detector.
     pub findings_held_back: Family<DetectorLabel, Counter>,
     /// Lines that detectors did not use, by why: `late`, `future`, `beyond_cap`.
@@ -156,6 +162,9 @@ impl Default for Metrics {
             anomalies: Family::default(),
             alerts: Family::default(),
             alerts_held_back: Counter::default(),
+            alerts_muted: Counter::default(),
+            silences: Gauge::default(),
+            normals: Gauge::default(),
             findings_held_back: Family::default(),
             lines_not_detected: Family::default(),
             detected_services: Gauge::default(),
@@ -198,6 +207,13 @@ impl Default for Metrics {
             "alerts_held_back",
             "Alerts that the daily budget held back",
             metrics.alerts_held_back.clone(),
+        );
+        registry.register("alerts_muted", "Alerts that a silence covered", metrics.alerts_muted.clone());
+        registry.register("silences", "Silences that are in force", metrics.silences.clone());
+        registry.register(
+            "normals",
+            "Decisions in force by which anomalies are called normal",
+            metrics.normals.clone(),
         );
         registry.register(
             "findings_held_back",

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use engine::alert::{AlertChange, Cause, News, Watch};
+use engine::alert::{AlertChange, Cause, News, Status, Watch};
 use engine::detect::{Anomaly, Counters};
 
 use crate::alert;
@@ -74,6 +74,10 @@ impl Teller {
         }
         if change.held_back && change.cause == Cause::Opened {
             self.metrics.alerts_held_back.inc();
+        }
+        let begins = matches!(change.cause, Cause::Opened | Cause::Muted);
+        if begins && change.alert.status == Status::Muted {
+            self.metrics.alerts_muted.inc();
         }
         let record = alert::record_of(change, model, self.public_url.as_deref());
         alert::log(&record);

@@ -36,6 +36,15 @@ impl Inner {
     pub(super) fn decisions(&self) -> Option<Arc<View>> {
         self.control.get().and_then(Control::view)
     }
+
+    /// The same at a tick, counted.
+    pub(super) fn decisions_now(&self) -> Option<Arc<View>> {
+        let view = self.decisions()?;
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        self.metrics.silences.set(count(view.silences(jiff::Timestamp::now()).count()));
+        self.metrics.normals.set(count(view.normals().count()));
+        Some(view)
+    }
 }
 
 impl Learning<'_> {

@@ -164,8 +164,7 @@ impl Open {
 struct Inner {
     settings: LearnSettings,
     open: Mutex<Vec<Open>>,
-    /// Whether a source reads as fast as lines come: then silence is the services' own. Not among the open streams,
-    /// which are held while a batch is scored.
+    /// Whether a source reads as fast as lines come; not among the open streams, held while a batch is scored.
     caught_up: Mutex<BTreeMap<Stream, bool>>,
     topic: Option<Mutex<Box<dyn Store>>>,
     folder: Option<Mutex<Box<dyn Store>>>,
@@ -173,6 +172,7 @@ struct Inner {
     health: Health,
     /// What people decided about alerts.
     control: OnceLock<Control>,
+    told_partial: limit::Told,
 }
 
 /// All streams that are read, and their snapshots; a clone is the same one.
@@ -227,6 +227,7 @@ impl Keeper {
             metrics: metrics.clone(),
             health: health.clone(),
             control: OnceLock::new(),
+            told_partial: limit::Told::default(),
         });
         let weak = Arc::downgrade(&inner);
         std::thread::Builder::new().name("state".to_owned()).spawn(move || keep(&weak))?;
@@ -399,7 +400,7 @@ impl Keeper {
         let inner = self.0.as_ref()?;
         let mut ticked: Vec<(Stream, u64)> = Vec::new();
         let caught_up = inner.caught_up().clone();
-        let control = inner.decisions();
+        let control = inner.decisions_now();
         for open in inner.open().iter_mut() {
             open.learned.use_model(model);
             open.learned.obey(control.as_deref());

@@ -6,8 +6,10 @@ use std::path::Path;
 
 use assert_cmd::Command;
 use predicates::str::contains;
+use rstest::rstest;
 use serde_json::{Value, json};
 use testkit::kafka::{Broker, NewRecord};
+use testkit::postgres::Server;
 
 use crate::delivery::hook::{Hook, status};
 use crate::rig::{SCORER, Scorer, append, json_lines, wait};
@@ -59,13 +61,20 @@ fn listed(scorer: &Scorer, what: &str) -> Vec<Value> {
 struct Setup {
     folder: tempfile::TempDir,
     hook: Hook,
+    /// Of PostgreSQL, else the store is a file.
+    database: Option<String>,
 }
 
 impl Setup {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("app.log"), "").unwrap();
-        Self { folder, hook: Hook::start(|_, _| status(200)) }
+        Self { folder, hook: Hook::start(|_, _| status(200)), database: None }
+    }
+
+    fn on(database: bool) -> Self {
+        let database = database.then(|| Server::shared().unwrap().database().unwrap());
+        Self { database, ..Self::new() }
     }
 
     fn path(&self, name: &str) -> String {
@@ -76,10 +85,15 @@ impl Setup {
         let input = format!("file:{}", self.path("app.log"));
         let [alerts, state, store] = ["alerts.jsonl", "state", "isolog.db"].map(|name| self.path(name));
         let mut arguments = vec!["--input", &input, "--alert-file", &alerts, "--state-dir", &state];
-        arguments.extend(["--store-path", &store, "--file-poll-ms", "20", "--snapshot-interval-ms", "100"]);
+        arguments.extend(["--file-poll-ms", "20", "--snapshot-interval-ms", "100"]);
         let url = self.hook.url();
         arguments.extend(["--alert-webhook-url", &url]);
-        let mut scorer = Scorer::start("control", &arguments);
+        let database = self.database.as_ref().map(|url| format!("DATABASE_URL={url}"));
+        if database.is_none() {
+            arguments.extend(["--store-path", &store]);
+        }
+        let variables: Vec<&str> = database.iter().map(String::as_str).collect();
+        let mut scorer = Scorer::start_with("control", &variables, &arguments);
         scorer.wait_ready();
         scorer
     }
@@ -96,9 +110,9 @@ impl Setup {
     }
 }
 
-#[test]
-fn a_silenced_alert_is_told_to_nobody_until_the_silence_is_ended() {
-    let setup = Setup::new();
+#[rstest]
+fn a_silenced_alert_is_told_to_nobody_until_the_silence_is_ended(#[values(false, true)] database: bool) {
+    let setup = Setup::on(database);
     let mut scorer = setup.start();
     setup.append(&burst("billing_api", 12));
     scorer.wait("the first alert's POST", |_| setup.hook.posts().len() == 1);
@@ -116,24 +130,28 @@ fn a_silenced_alert_is_told_to_nobody_until_the_silence_is_ended() {
     scorer.wait("the second alert", |_| setup.records("opened").len() == 2);
     let second = &setup.records("opened")[1];
     assert_eq!((&second["status"], &second["notify"]), (&"muted".into(), &json!([])));
+    scorer.wait("the muted alert counted", |scorer| scorer.metric("isolog_alerts_muted_total") == 1.0);
+    scorer.wait("the silence counted", |scorer| scorer.metric("isolog_silences") == 1.0);
 
     ask(&scorer, &format!("DELETE /api/v1/silences/{}", silence["id"].as_str().unwrap()), &Value::Null);
     scorer.wait("the second alert's POST", |_| setup.hook.posts().len() > 1);
+    scorer.wait("no silence counted", |scorer| scorer.metric("isolog_silences") == 0.0);
     let told = setup.hook.posts()[1].body.clone();
     assert_eq!((&told["id"], &told["cause"]), (&second["id"], &"unmuted".into()));
     assert!(scorer.stop().0.success());
     assert_eq!(setup.hook.ids().len(), 2);
 }
 
-#[test]
-fn what_is_called_normal_raises_no_alert_until_that_is_undone() {
-    let setup = Setup::new();
+#[rstest]
+fn what_is_called_normal_raises_no_alert_until_that_is_undone(#[values(false, true)] database: bool) {
+    let setup = Setup::on(database);
     let mut scorer = setup.start();
     setup.append(&burst("billing_api", 12));
     scorer.wait("the first alert's POST", |_| setup.hook.posts().len() == 1);
     let first = setup.hook.posts()[0].body.clone();
     let path = format!("POST /api/v1/alerts/{}/normal", first["id"].as_str().unwrap());
     let called = ask(&scorer, &path, &json!({"comment": "every noon"}));
+    scorer.wait("what is normal counted", |scorer| scorer.metric("isolog_normals") == 1.0);
     let is_part = |normal: &Value| normal["detector"] == "error_burst" && normal["service"] == "billing_api";
     assert!(called["normals"].as_array().unwrap().iter().any(is_part), "{called}");
 

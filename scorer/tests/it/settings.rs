@@ -143,7 +143,7 @@ fn damaged_state_is_named_with_the_way_out() {
         .arg(&state)
         .assert()
         .code(2)
-        .stderr(contains(name).and(contains("remove it")));
+        .stderr(contains(name).and(contains("no snapshot").and(contains("remove it"))));
 }
 
 #[test]
@@ -152,6 +152,35 @@ fn check_says_what_cannot_be_used_and_fails() {
         .assert()
         .code(2)
         .stdout(contains("FAILED").and(contains("no/such.model")));
+}
+
+#[test]
+fn check_says_which_folder_cannot_be_written() {
+    // A file system that nobody can write to, root neither, whatever the permissions say.
+    let folder = "/proc/self/state";
+    scorer(&["check", "--input", "stdin", "--state-dir", folder, "--model-path"])
+        .arg(model())
+        .assert()
+        .code(2)
+        .stdout(predicates::str::is_match("FAILED +STATE_DIR +/proc/self cannot be written").unwrap());
+}
+
+#[test]
+fn check_online_looks_at_the_topic_of_decisions() {
+    let broker = testkit::kafka::Broker::shared().unwrap();
+    // As brokers make topics, its old records are deleted.
+    let logs = broker.unique_topic("decided", 1).unwrap();
+    let missing = format!("{logs}-control");
+    let not_compact = "cleanup.policy delete; it must be compact";
+    for (topic, code, found) in [(&logs, 2, not_compact), (&missing, 0, "it is made at the start")] {
+        let shown = format!("CONTROL_TOPIC {topic} +[^\n]*{found}");
+        scorer(&["check", "--online", "--kafka-bootstrap-servers", broker.bootstrap(), "--log-topic", &logs])
+            .args(["--control-topic", topic, "--model-path"])
+            .arg(model())
+            .assert()
+            .code(code)
+            .stdout(predicates::str::is_match(shown).unwrap());
+    }
 }
 
 #[test]

@@ -137,6 +137,8 @@ fn lines_around_anomalies_the_anomalies_and_alerts_are_kept(
         alerts.into_iter().find(|alert| alert.service == "billing_api")
     };
     scorer.wait("an alert", |_| alert().is_some());
+    // Each batch makes a temporary table where there is none.
+    assert!(!scorer.log().contains("already exists"), "{}", scorer.log());
     assert!(scorer.stop().0.success());
     assert_eq!(setup.anomaly_ids(), setup.told_ids());
     // What an odd line asks for by itself is there; what other detectors found asks for more.
