@@ -291,13 +291,18 @@ async fn a_reload_loses_no_request_in_flight() {
     let (send, receive) = tokio::sync::mpsc::channel(8);
     let requests = tokio_stream::wrappers::ReceiverStream::new(receive);
     let mut answers = client(&running).await.score_stream(requests).await.unwrap().into_inner();
+    let (swap, is_swapped) = tokio::sync::oneshot::channel();
     let feeder = tokio::spawn(async move {
-        for id in 0..2_000 {
+        // Half of them are on their way, or wait to be asked, while the model changes.
+        for id in 0..1_000 {
+            send.send(stream_line(id, ODD)).await.unwrap();
+        }
+        is_swapped.await.unwrap();
+        for id in 1_000..2_000 {
             send.send(stream_line(id, ODD)).await.unwrap();
         }
     });
-    let mut digests = Vec::new();
-    let mut new = String::new();
+    let (mut digests, mut new, mut swap) = (Vec::new(), String::new(), Some(swap));
     while let Some(answer) = answers.next().await {
         let answer = answer.unwrap();
         assert_eq!(answer.id as usize, digests.len());
@@ -309,6 +314,7 @@ async fn a_reload_loses_no_request_in_flight() {
             let reloaded = reloaded.into_inner();
             assert!(reloaded.changed);
             new = reloaded.info.unwrap().model.unwrap().digest;
+            swap.take().unwrap().send(()).unwrap();
         }
     }
     feeder.await.unwrap();
