@@ -17,8 +17,8 @@ pub fn record(id: &str, revision: u32, notify: &[&str]) -> Value {
     json!({
         "schema": 1, "id": id, "revision": revision, "cause": "opened", "status": "firing", "severity": "error",
         "service": "billing_api", "detector": "error_burst", "message": "6 ERROR lines in 5 s",
-        "first_seen": "2026-01-02T12:00:10Z", "last_seen": "2026-01-02T12:00:12Z", "resolved_at": null, "count": 6,
-        "score": 0.75, "reasons": ["more than 5 in a window"], "parts": [],
+        "first_seen": "2026-01-02T12:00:10Z", "last_seen": "2026-01-02T12:00:12Z", "resolved_at": null,
+        "recorded_at": "2026-01-02T12:00:13Z", "count": 6, "score": 0.75, "reasons": ["more than 5 in a window"], "parts": [],
         "evidence": [{"timestamp": "2026-01-02T12:00:12Z", "level": "ERROR", "message": "card refused", "score": 0.75,
                       "percentile": 99.5, "source": {"kind": "kafka", "topic": "logs", "partition": 0, "offset": 5}}],
         "source": {"kind": "kafka", "topic": "logs", "partition": 0, "offset": 5}, "model": "0123", "link": null,
