@@ -1,6 +1,7 @@
 //! Inputs in, batches of events out, each event with the input and line it came from.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -8,9 +9,12 @@ use engine::decode::csv::CsvHeader;
 use engine::decode::multiline::{JoinSettings, Joined, Joiner};
 use engine::decode::{Decoder, RecordContext, RejectReason, Rejected};
 use engine::event::{EventTime, LogEvent};
+use engine::features::KeyMaker;
+use engine::model::train::Item;
 use engine::redact::Redactor;
 
 use crate::lines::{Line, Lines};
+use crate::outlines::Outlines;
 use crate::rows::Rows;
 use crate::split::Splitter;
 use crate::{CorpusError, Input, Rejects};
@@ -38,6 +42,17 @@ pub struct Place {
     pub line: u64,
 }
 
+/// A line of which no event was made, see [`Reader::recall`].
+#[derive(Clone, Debug)]
+pub struct Again {
+    /// Where it came from.
+    pub place: Place,
+    /// The time that it states.
+    pub time: Option<EventTime>,
+    /// Its bytes among those of the batch.
+    bytes: Range<usize>,
+}
+
 /// Events with their places, in the order of the inputs.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -47,6 +62,14 @@ pub struct Batch {
     pub places: Vec<Place>,
     /// Whether the texts of each event are known to hold no secret, see [`Reader::look_for_secrets`].
     pub clean: Vec<bool>,
+    /// All lines in their order: events, and lines of which none was made. Empty but where [`Reader::recall`] asked
+    /// for the latter.
+    pub items: Vec<Item>,
+    /// Lines of which no event was made.
+    pub again: Vec<Again>,
+    /// The bytes of those lines, and how they are read.
+    bytes: Vec<u8>,
+    of: Option<(Arc<CsvHeader>, EventTime)>,
     /// Events of earlier batches: their buffers are used again.
     spare: Vec<LogEvent>,
 }
@@ -62,12 +85,31 @@ impl Batch {
         self.spare.truncate(BATCH_EVENTS);
         self.places.clear();
         self.clean.clear();
+        self.items.clear();
+        self.again.clear();
+        self.bytes.clear();
+    }
+
+    fn len(&self) -> usize {
+        self.events.len() + self.again.len()
+    }
+
+    /// The event of a line of which none was made, by its number in `again`.
+    pub fn event_again(&self, number: usize, decoder: &Decoder) -> LogEvent {
+        let read = || {
+            let (bytes, (header, time)) =
+                (self.bytes.get(self.again.get(number)?.bytes.clone())?, self.of.as_ref()?);
+            let context = RecordContext { transport_time: *time, service: None };
+            decode_csv_line(bytes, header, decoder, context).ok()
+        };
+        // A row of the same outline could be decoded, so this one can.
+        read().unwrap_or_default()
     }
 }
 
 enum Records {
     Lines { lines: Lines, first: Option<Line>, joiner: Joiner<u64>, ready: VecDeque<Ready> },
-    Csv { rows: Rows, header: CsvHeader, splitter: Box<Splitter> },
+    Csv { rows: Rows, header: Arc<CsvHeader>, splitter: Box<Splitter> },
 }
 
 /// What was read and waits to be decoded.
@@ -89,6 +131,7 @@ pub struct Reader<'a> {
     inputs: &'a [Input],
     options: &'a Options,
     redactor: Option<&'a Redactor>,
+    outlines: Option<Outlines<'a>>,
     next: usize,
     open: Option<Open>,
     rejects: Rejects,
@@ -104,6 +147,7 @@ impl<'a> Reader<'a> {
             inputs,
             options,
             redactor: None,
+            outlines: None,
             next: 0,
             open: None,
             rejects: Rejects::default(),
@@ -117,6 +161,14 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn look_for_secrets(self, redactor: &'a Redactor) -> Self {
         Self { redactor: Some(redactor), ..self }
+    }
+
+    /// Makes no event of a row that is known to have the key of a row before: lines are to be taken from
+    /// [`Batch::items`], their keys made with `maker`. Rows that may hold a secret, and other shapes than CSV, always
+    /// become events.
+    #[must_use]
+    pub fn recall(self, maker: KeyMaker, redactor: &'a Redactor) -> Self {
+        Self { outlines: Some(Outlines::new(maker, redactor)), ..self }
     }
 
     /// What was not accepted so far.
@@ -145,29 +197,41 @@ impl<'a> Reader<'a> {
     pub fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, CorpusError> {
         batch.clear();
         let start = self.bytes_read();
-        while batch.events.len() < BATCH_EVENTS && self.bytes_read() - start < BATCH_BYTES {
+        while batch.len() < BATCH_EVENTS && self.bytes_read() - start < BATCH_BYTES {
             if self.open.is_none() {
                 let Some(input) = self.inputs.get(self.next) else { break };
                 self.open = Some(open(input, self.options, &self.stored_bytes)?);
+                self.outlines.iter_mut().for_each(Outlines::clear);
             }
             let Some(open) = &mut self.open else { break };
             let index = self.next;
-            let record =
-                next_record(&mut open.records, &self.options.decoder, self.redactor, open.time, batch);
+            let mut looks = Looks { redactor: self.redactor, outlines: self.outlines.as_mut(), input: index };
+            let record = next_record(&mut open.records, &self.options.decoder, &mut looks, open.time, batch);
             match record.map_err(|error| self.inputs[index].io(error, count(&open.records)))? {
                 Some((line, Ok(()))) => {
                     batch.places.resize(batch.events.len(), Place { input: index, line });
                     batch.clean.resize(batch.events.len(), false);
+                    if self.outlines.is_some() {
+                        // What is not in there yet was not recalled.
+                        let first = batch.items.len() - batch.again.len();
+                        batch
+                            .items
+                            .extend((first..batch.events.len()).map(|number| Item::Raw(number as u32)));
+                    }
                 }
                 Some((line, Err(rejected))) => self.rejects.add(&open.name, line, rejected),
                 None => {
                     self.lines_before = self.lines_read();
                     self.open = None;
                     self.next += 1;
+                    // The header goes with the input.
+                    if !batch.again.is_empty() {
+                        break;
+                    }
                 }
             }
         }
-        Ok(!batch.events.is_empty() || self.next < self.inputs.len())
+        Ok(batch.len() > 0 || self.next < self.inputs.len())
     }
 }
 
@@ -196,7 +260,7 @@ fn open(input: &Input, options: &Options, stored_bytes: &Arc<AtomicU64>) -> Resu
     match CsvHeader::parse(&line.bytes, &options.decoder) {
         Ok(header) if input.is_named_csv() || looks_like_header(&header, &options.decoder) => {
             let rows = Rows::new(lines, None, max_bytes);
-            Ok(open(Records::Csv { rows, header, splitter: Box::new(Splitter::new()) }))
+            Ok(open(Records::Csv { rows, header: Arc::new(header), splitter: Box::new(Splitter::new()) }))
         }
         Err(error) if input.is_named_csv() => Err(CorpusError::Header { name: input.name(), error }),
         _ => Ok(open(text(lines, Some(line)))),
@@ -240,10 +304,17 @@ pub fn decode_csv_line(
 
 type Decoded = Option<(u64, Result<(), Rejected>)>;
 
+/// What is looked for in the rows of an input.
+struct Looks<'l, 'a> {
+    redactor: Option<&'a Redactor>,
+    outlines: Option<&'l mut Outlines<'a>>,
+    input: usize,
+}
+
 fn next_record(
     records: &mut Records,
     decoder: &Decoder,
-    redactor: Option<&Redactor>,
+    looks: &mut Looks<'_, '_>,
     time: EventTime,
     batch: &mut Batch,
 ) -> std::io::Result<Decoded> {
@@ -263,22 +334,13 @@ fn next_record(
             }))
         }
         Records::Csv { rows, header, splitter } => {
-            let mut event = batch.spare.pop().unwrap_or_default();
-            let mut is_clean = false;
-            let taken = rows.offer(|row| {
-                let Some((bytes, fields)) = splitter.places(row) else { return false };
-                let is_taken = decoder.fill_row(header, bytes, fields, context, &mut event);
-                // Every text of the event is a piece of these bytes.
-                is_clean = is_taken && redactor.is_some_and(|redactor| redactor.is_clean(bytes));
-                is_taken
-            })?;
+            let taken = rows.offer(|row| offered(row, (header, splitter), decoder, looks, time, batch))?;
             if let Some(number) = taken {
-                batch.clean.resize(batch.events.len(), false);
-                batch.events.push(event);
-                batch.clean.push(is_clean);
+                if let (Some(Item::Again(..)), Some(again)) = (batch.items.last(), batch.again.last_mut()) {
+                    again.place.line = number;
+                }
                 return Ok(Some((number, Ok(()))));
             }
-            batch.spare.push(event);
             let Some(row) = rows.next()? else { return Ok(None) };
             let decoded = row.bytes.and_then(|bytes| {
                 if bytes.iter().all(u8::is_ascii_whitespace) {
@@ -293,6 +355,54 @@ fn next_record(
             Ok(Some((row.number, decoded)))
         }
     }
+}
+
+/// Takes a row that lies whole in the buffer, where there is a short way.
+fn offered(
+    row: &[u8],
+    (header, splitter): (&Arc<CsvHeader>, &mut Splitter),
+    decoder: &Decoder,
+    Looks { redactor, outlines, input }: &mut Looks<'_, '_>,
+    transport_time: EventTime,
+    batch: &mut Batch,
+) -> bool {
+    let mut unknown = None;
+    if let Some(outlines) = outlines {
+        match outlines.find(row) {
+            Ok(found) => {
+                let time = decoder.field_time(found.time, transport_time);
+                if time.is_some() || found.time.is_empty() {
+                    let bytes = batch.bytes.len()..batch.bytes.len() + row.len();
+                    batch.bytes.extend_from_slice(row);
+                    if batch.again.is_empty() {
+                        batch.of = Some((Arc::clone(header), transport_time));
+                    }
+                    batch.items.push(Item::Again(batch.again.len() as u32, found.line));
+                    batch.again.push(Again { place: Place { input: *input, line: 0 }, time, bytes });
+                    return true;
+                }
+            }
+            Err(outline) => unknown = outline,
+        }
+    }
+    let Some((bytes, fields)) = splitter.places(row) else { return false };
+    let context = RecordContext { transport_time, service: None };
+    let mut event = batch.spare.pop().unwrap_or_default();
+    if !decoder.fill_row(header, bytes, fields, context, &mut event) {
+        batch.spare.push(event);
+        return false;
+    }
+    // Every text of the event is a piece of these bytes.
+    batch.clean.resize(batch.events.len(), false);
+    batch.clean.push(redactor.is_some_and(|redactor| redactor.is_clean(bytes)));
+    if let (Some(outlines), Some(outline)) = (outlines, unknown)
+        && std::ptr::eq(bytes, row)
+        && let Some(key) = outlines.remember(outline, row, fields, header, &event)
+    {
+        batch.items.push(Item::Clean(batch.events.len() as u32, key));
+    }
+    batch.events.push(event);
+    true
 }
 
 fn text(lines: Lines, first: Option<Line>) -> Records {

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use corpus::{Oddest, Options, Place, expand, save_model};
+use corpus::{Batch, Oddest, Options, Place, expand, save_model};
+use engine::decode::Decoder;
 use engine::event::{EventTime, LogEvent};
 use engine::model::session::SessionTrainer;
-use engine::model::train::{FirstPass, SecondPass};
+use engine::model::train::{FirstPass, Item, SecondPass, Tag};
 use engine::model::{Contamination, Model, Provenance, Scratch};
+use engine::redact::Redactor;
 
 use crate::args::{FitArgs, FitSettings};
 use crate::html;
@@ -77,15 +79,13 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
     let mut first = FirstPass::new(settings.params);
     // Of sessions, more of each event is read than its kind.
     let secrets = if sessions.is_some() { Secrets::TakenOut } else { Secrets::Left };
-    let counts = intake.pass("reading", secrets, |events, places| {
-        let tag = |at: usize| [places[at].input as u64, places[at].line];
-        match &mut sessions {
-            Some(sessions) => {
-                first.observe_tagged(events, tag);
-                sessions.observe(events);
-            }
-            None => first.observe_raw(events, &redactor, tag),
+    let tag = |place: Place| [place.input as u64, place.line];
+    let counts = intake.pass("reading", secrets, |batch| match &mut sessions {
+        Some(sessions) => {
+            first.observe_tagged(&batch.events, |at| tag(batch.places[at]));
+            sessions.observe(&batch.events);
         }
+        None => observe(&mut first, batch, &options.decoder, &redactor, tag),
     })?;
     if counts.accepted < 2 {
         bail!("{}", too_few(&names, &counts));
@@ -125,6 +125,28 @@ fn fit(args: &FitArgs, settings: FitSettings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Gives the lines of a batch to the first pass.
+fn observe(
+    first: &mut FirstPass,
+    batch: &mut Batch,
+    decoder: &Decoder,
+    redactor: &Redactor,
+    tag: impl Fn(Place) -> Tag,
+) {
+    let mut events = std::mem::take(&mut batch.events);
+    if batch.items.is_empty() {
+        first.observe_raw(&mut events, redactor, |at| tag(batch.places[at]));
+    } else {
+        let place = |item: Item| match item {
+            Item::Again(..) => batch.again[item.number()].place,
+            Item::Raw(_) | Item::Clean(..) => batch.places[item.number()],
+        };
+        let again = |number: usize| batch.event_again(number, decoder);
+        first.observe_lines(&batch.items, &mut events, again, redactor, |item| tag(place(item)));
+    }
+    batch.events = events;
+}
+
 fn exact(
     mut second: SecondPass,
     provenance: Provenance,
@@ -138,9 +160,9 @@ fn exact(
         oddest.offer_many(&known.event, Place { input: input as usize, line }, known.score, known.lines);
     });
     if !was_remembered {
-        let again = intake.pass("scoring", Secrets::TakenOut, |events, places| {
-            let scores = second.calibrate(events);
-            for ((event, place), score) in events.iter().zip(places).zip(scores) {
+        let again = intake.pass("scoring", Secrets::TakenOut, |batch| {
+            let scores = second.calibrate(&batch.events);
+            for ((event, place), score) in batch.events.iter().zip(&batch.places).zip(scores) {
                 histogram.add(score, 1);
                 oddest.offer(event, *place, score);
             }

@@ -2,8 +2,9 @@
 
 use std::sync::mpsc;
 
-use corpus::{Batch, Input, Options, Place, Reader, Rejects};
-use engine::event::{LogEvent, TimeSource};
+use corpus::{Batch, Input, Options, Reader, Rejects};
+use engine::event::{EventTime, LogEvent, TimeSource};
+use engine::model::train;
 use engine::redact::Redactor;
 
 use crate::exclude::Excluded;
@@ -41,7 +42,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// Names of the inputs, as [`Place::input`] counts them.
+    /// Names of the inputs, as [`corpus::Place::input`] counts them.
     pub fn names(&self) -> Vec<String> {
         match self {
             Self::Files(inputs) => inputs.iter().map(Input::name).collect(),
@@ -73,7 +74,7 @@ pub struct Intake<'a> {
 pub enum Secrets {
     /// The pass takes them out.
     TakenOut,
-    /// They are left to whom the events are given.
+    /// They are left to whom the batches are given; of lines that are known events are not made.
     Left,
 }
 
@@ -86,14 +87,14 @@ impl Intake<'_> {
         &self,
         what: &'static str,
         secrets: Secrets,
-        mut take: impl FnMut(&mut [LogEvent], &[Place]),
+        mut take: impl FnMut(&mut Batch),
     ) -> anyhow::Result<Counts> {
         match self.source {
             Source::Files(inputs) => {
                 let total = inputs.iter().map(Input::stored_bytes).sum::<Option<u64>>();
                 let progress = Progress::bytes(what, total);
                 self.read(inputs, secrets, |batch, bytes_read| {
-                    take(&mut batch.events, &batch.places);
+                    take(batch);
                     progress.at(bytes_read);
                 })
             }
@@ -103,7 +104,7 @@ impl Intake<'_> {
                 counts.lines = topic.read(&self.options.decoder, &mut rejects, |batch, records| {
                     progress.at(records);
                     self.accept(batch, secrets, &mut counts, |_| true)?;
-                    take(&mut batch.events, &batch.places);
+                    take(batch);
                     Ok(())
                 })?;
                 Ok(Counts { rejects, ..counts })
@@ -114,7 +115,7 @@ impl Intake<'_> {
                 counts.lines = stored.read(|batch, rows| {
                     progress.at(rows);
                     self.accept(batch, secrets, &mut counts, |_| true)?;
-                    take(&mut batch.events, &batch.places);
+                    take(batch);
                     Ok(())
                 })?;
                 Ok(counts)
@@ -163,8 +164,13 @@ impl Intake<'_> {
     ) -> anyhow::Result<Counts> {
         let states_time = |event: &LogEvent| event.time_source == TimeSource::Record;
         let mut reader = Reader::new(inputs, self.options);
-        if secrets == Secrets::TakenOut {
-            reader = reader.look_for_secrets(self.redactor);
+        match secrets {
+            Secrets::TakenOut => reader = reader.look_for_secrets(self.redactor),
+            // A filter asks for every event.
+            Secrets::Left if self.excluded.is_empty() => {
+                reader = reader.recall(train::key_maker(), self.redactor);
+            }
+            Secrets::Left => {}
         }
         let (mut batch, mut counts) = (Batch::default(), Counts::default());
         while reader.next_batch(&mut batch)? {
@@ -186,6 +192,11 @@ impl Intake<'_> {
         states_time: impl Fn(&LogEvent) -> bool,
     ) -> anyhow::Result<()> {
         counts.excluded += self.leave_out(batch)?;
+        let mut span = |time: EventTime| {
+            let time = time.as_micros();
+            let (first, last) = counts.span.unwrap_or((time, time));
+            counts.span = Some((first.min(time), last.max(time)));
+        };
         for (at, event) in batch.events.iter_mut().enumerate() {
             match (secrets, batch.clean.get(at)) {
                 (Secrets::Left, _) => {}
@@ -197,12 +208,11 @@ impl Intake<'_> {
                 }
             }
             if states_time(event) {
-                let time = event.timestamp.as_micros();
-                let (first, last) = counts.span.unwrap_or((time, time));
-                counts.span = Some((first.min(time), last.max(time)));
+                span(event.timestamp);
             }
         }
-        counts.accepted += batch.events.len() as u64;
+        batch.again.iter().filter_map(|again| again.time).for_each(span);
+        counts.accepted += (batch.events.len() + batch.again.len()) as u64;
         Ok(())
     }
 

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use corpus::{Batch, CorpusError, Input, Options, Place, Reader, Rejects, expand};
 use engine::decode::{Decoder, RejectReason};
 use engine::event::{EventTime, LogEvent};
+use engine::features::{Canonical, KeyMaker};
+use engine::model::train::Item;
 use engine::redact::Redactor;
 use proptest::prelude::*;
 use rstest::rstest;
@@ -105,6 +107,112 @@ proptest! {
             prop_assert!(redactor.redact(&mut redacted) == 0 || !is_clean, "{:?}", event);
         }
     }
+}
+
+/// Text of rows that repeat but for what is put for `#`.
+fn repeating() -> impl Strategy<Value = String> {
+    let outline = [
+        "order # paid",
+        "",
+        "{#",
+        "shop-#",
+        "#",
+        "node#.example",
+        "took #x#",
+        "0x# read",
+        "at 10.0.0.#",
+        "pin=#",
+        "card #",
+        "\"#\" said",
+        "# a, b",
+        " #\n",
+        "password #",
+    ];
+    let digits = ["1", "7", "0", "12", "03", "4111111111111111", "4111111111111112", "abc4", "\u{e9}"];
+    let parts = (proptest::sample::select(outline.to_vec()), proptest::sample::select(digits.to_vec()));
+    parts.prop_map(|(outline, digits)| outline.replace('#', digits))
+}
+
+/// A row of a CSV file: time, service, level, message, another column.
+fn repeating_row() -> impl Strategy<Value = [String; 5]> {
+    let times =
+        ["2026-01-05T00:00:0#Z", "2026-01-#5T00:00:00Z", "2026-1#-05T00:00:00.5Z", "17675712#0", "#", ""];
+    let levels = ["INFO", "WARN", "", "3#", "info#", "error"];
+    let time = (proptest::sample::select(times.to_vec()), 0..10)
+        .prop_map(|(time, digit): (&str, i32)| time.replace('#', &digit.to_string()));
+    let level = (proptest::sample::select(levels.to_vec()), 0..3)
+        .prop_map(|(level, digit): (&str, i32)| level.replace('#', &digit.to_string()));
+    (time, repeating(), level, repeating(), repeating())
+        .prop_map(|(time, service, level, message, note)| [time, service, level, message, note])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn lines_that_are_recalled_are_those_that_are_read(rows in proptest::collection::vec(repeating_row(), 1..200)) {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(["time", "service", "level", "message", "note"]).unwrap();
+        rows.iter().for_each(|row| writer.write_record(row).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let bytes = writer.into_inner().unwrap();
+        let inputs = ["x.csv", "y.csv"].map(|name| Input::File(write(folder.path(), name, &bytes)));
+        let (events, places, rejects) = read(&inputs).unwrap();
+        let (options, redactor, maker) = (options(), Redactor::default(), KeyMaker::new(5));
+        let key = |event: &LogEvent| {
+            let mut canonical = Canonical::default();
+            canonical.read(&event.message);
+            maker.key(canonical.text(), &event.service, event.level)
+        };
+        let is_clean = |event: &LogEvent| redactor.redact(&mut LogEvent { attributes: Vec::new(), ..event.clone() }) == 0;
+        let mut reader = Reader::new(&inputs, &options).recall(maker.clone(), &redactor);
+        let (mut number, mut batch) = (0, Batch::default());
+        while reader.next_batch(&mut batch).unwrap() {
+            prop_assert_eq!(batch.items.len(), batch.events.len() + batch.again.len());
+            for item in &batch.items {
+                let at = item.number();
+                let event = &events[number];
+                let place = match *item {
+                    Item::Raw(_) => batch.places[at],
+                    Item::Clean(_, found) => {
+                        prop_assert_eq!(found, key(event));
+                        prop_assert!(is_clean(event));
+                        batch.places[at]
+                    }
+                    Item::Again(_, found) => {
+                        prop_assert_eq!(found, key(event));
+                        prop_assert!(is_clean(event));
+                        prop_assert_eq!(&batch.event_again(at, &options.decoder), event);
+                        prop_assert_eq!(batch.again[at].time, Some(event.timestamp));
+                        batch.again[at].place
+                    }
+                };
+                if !matches!(item, Item::Again(..)) {
+                    prop_assert_eq!(&batch.events[at], event);
+                }
+                prop_assert_eq!(place, places[number]);
+                number += 1;
+            }
+        }
+        prop_assert_eq!(number, events.len());
+        prop_assert_eq!(reader.rejects().total(), rejects.total());
+    }
+}
+
+#[test]
+fn rows_that_differ_in_their_numbers_are_recalled() {
+    let mut text = "timestamp,service,level,message\n".to_owned();
+    for row in 10..60 {
+        text += &format!("2026-01-05T00:00:{row}Z,api-{},INFO,took {row} ms\n", row % 2);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let inputs = [Input::File(write(folder.path(), "x.csv", text.as_bytes()))];
+    let (options, redactor) = (options(), Redactor::default());
+    let mut reader = Reader::new(&inputs, &options).recall(KeyMaker::new(5), &redactor);
+    let mut batch = Batch::default();
+    assert!(reader.next_batch(&mut batch).unwrap());
+    // The first, and those whose service has other digits.
+    assert_eq!((batch.events.len(), batch.again.len()), (26, 24));
 }
 
 #[test]

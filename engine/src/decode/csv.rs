@@ -8,7 +8,7 @@ use super::reject::{RejectReason, Rejected};
 use super::settings::{NameTable, Names};
 use super::shape::Scope;
 use super::{Decoder, RecordContext, level, time};
-use crate::event::{Level, LogEvent, TimeSource};
+use crate::event::{EventTime, Level, LogEvent, TimeSource};
 
 /// The column names of a CSV file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,13 +146,38 @@ impl CsvHeader {
         Ok(Self { columns, plan })
     }
 
+    /// Where the parts of an event are, where that is the same in every row that [`Decoder::fill_row`] takes.
+    pub fn parts(&self) -> Option<Parts> {
+        self.plan.map(|Plan { time, level, service, .. }| Parts { time, level, service })
+    }
+
     /// The column names in order.
     pub fn columns(&self) -> &[String] {
         &self.columns
     }
 }
 
+/// The columns that hold the parts of every row's event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Number of the time's column, where there is one.
+    pub time: Option<usize>,
+    /// Of the level's.
+    pub level: usize,
+    /// Of the service's, where there is one.
+    pub service: Option<usize>,
+}
+
 impl Decoder {
+    /// The time that a field states, as [`Decoder::fill_row`] reads it.
+    pub fn field_time(&self, field: &[u8], transport_time: EventTime) -> Option<EventTime> {
+        self.time_of_field(std::str::from_utf8(field).ok()?, transport_time)
+    }
+
+    fn time_of_field(&self, field: &str, transport_time: EventTime) -> Option<EventTime> {
+        time::from_field(field)?.resolve(transport_time, self.settings.utc_offset_s)
+    }
+
     /// Fills `event` with what [`Decoder::decode_row`] would make of the row, reusing its buffers. False, the event
     /// then being of no use, where the row needs the longer way or is faulty; rows of one file rarely do. `fields`
     /// are places in `row`, in the order of the header, which must have been read with this decoder's settings.
@@ -200,11 +225,7 @@ impl Decoder {
             _ => return None,
         };
         (event.timestamp, event.time_source) = match plan.time {
-            Some(index) => {
-                let written = time::from_field(field(index)?)?;
-                let time = written.resolve(context.transport_time, self.settings.utc_offset_s)?;
-                (time, TimeSource::Record)
-            }
+            Some(index) => (self.time_of_field(field(index)?, context.transport_time)?, TimeSource::Record),
             None => (context.transport_time, TimeSource::Transport),
         };
         refill(&mut event.message, message);
@@ -297,7 +318,6 @@ mod tests {
 
     use super::*;
     use crate::decode::DecodeSettings;
-    use crate::event::EventTime;
 
     /// Both ways over one row of `header`, into an event that held something else.
     fn both(header: &str, row: &[String]) -> (bool, LogEvent, Result<LogEvent, Rejected>) {

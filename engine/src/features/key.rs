@@ -6,7 +6,7 @@ use crate::event::Level;
 
 /// Key of a line's canonical text, service and level. Two unlike lines share one with a chance of about 2^-120,
 /// as long as the seed is not known to whoever writes the lines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LineKey(pub u128);
 
 /// Makes keys. The seed is the caller's: drawn at random it keeps peers from making lines collide; with a fixed
@@ -17,7 +17,7 @@ pub struct KeyMaker {
 }
 
 /// Four chains, two for each half of the key.
-type Chains = [u64; 4];
+pub(super) type Chains = [u64; 4];
 
 impl KeyMaker {
     /// From 128 bits that the caller chose.
@@ -62,8 +62,14 @@ impl KeyMaker {
         }
     }
 
+    /// Where the chains of outlines begin: elsewhere than those of lines.
+    pub(super) const fn outline_chains(&self) -> Chains {
+        let secrets = &self.secrets;
+        [secrets[1], secrets[3], secrets[5], secrets[7]]
+    }
+
     #[inline(always)]
-    fn step(&self, [a, b, c, d]: Chains, bytes: &[u8; 32]) -> Chains {
+    pub(super) fn step(&self, [a, b, c, d]: Chains, bytes: &[u8; 32]) -> Chains {
         let secrets = &self.secrets;
         let (words, _) = bytes.as_chunks::<8>();
         let word = |at: usize| u64::from_le_bytes(words[at]);

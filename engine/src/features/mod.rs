@@ -10,6 +10,7 @@ mod key;
 mod line;
 mod mask;
 mod murmur;
+mod outline;
 mod scan;
 mod shape;
 
@@ -21,6 +22,7 @@ pub use key::{KeyMaker, LineKey};
 pub use line::{FeatureSpec, Keyed, Line, MAX_WORDS, WordKind};
 pub use mask::{Masked, Word};
 pub use murmur::murmur3_32;
+pub use outline::OutlineKey;
 
 /// MurmurHash3's 64-bit finaliser: every input bit reaches every output bit.
 pub(crate) const fn finalise(mut hash: u64) -> u64 {

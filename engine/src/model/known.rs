@@ -18,10 +18,15 @@ pub struct Keys {
     canonical: Canonical,
 }
 
+/// What training makes keys of lines with.
+pub fn key_maker() -> KeyMaker {
+    // Any number does: lines that training is given on purpose could spoil a model in simpler ways.
+    KeyMaker::new(0x150_109)
+}
+
 impl Default for Keys {
     fn default() -> Self {
-        // Any number does: lines that training is given on purpose could spoil a model in simpler ways.
-        Self { maker: KeyMaker::new(0x150_109), canonical: Canonical::default() }
+        Self { maker: key_maker(), canonical: Canonical::default() }
     }
 }
 

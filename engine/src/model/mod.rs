@@ -23,7 +23,7 @@ pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
 
 use crate::event::{LogEvent, LogLine};
-use crate::features::Line;
+use crate::features::{KeyMaker, Line, LineKey};
 use core::{Channels, Core, CoreScratch, View};
 use distribution::Distribution;
 use explain::Explaining;
@@ -150,6 +150,11 @@ impl Scratch {
         Self { recent: (lines > 0).then(|| RecentLines::new(lines, seed)), ..Self::default() }
     }
 
+    /// What the keys of the table's lines are made with; none without a table.
+    pub fn key_maker(&self) -> Option<&KeyMaker> {
+        self.recent.as_ref().map(RecentLines::key_maker)
+    }
+
     /// Lines that the table answered, and lines that it could not answer, so far.
     pub fn table_counts(&self) -> TableCounts {
         self.recent.as_ref().map_or_else(TableCounts::default, RecentLines::counts)
@@ -222,6 +227,13 @@ impl Model {
             recent.put(key, judged);
         }
         judged
+    }
+
+    /// What the table of recent lines says of the line with this key, which was made with [`Scratch::key_maker`].
+    pub fn judged_of(&self, key: LineKey, scratch: &mut Scratch) -> Option<Judged> {
+        let recent = scratch.recent.as_mut()?;
+        recent.serve(&self.digest);
+        recent.get(key)
     }
 
     /// Scores lines in order and appends the scores to `out`.

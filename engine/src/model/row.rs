@@ -129,6 +129,16 @@ impl Row {
         (&*line).into()
     }
 
+    /// Its columns; `line` is a buffer.
+    pub fn columns(&self, line: &mut Line, spec: FeatureSpec) -> Columns {
+        if let Some(features) = &self.0.features {
+            return features.1.clone();
+        }
+        line.canonicalise(self.line());
+        line.read_columns(self.line(), spec);
+        line.columns().into()
+    }
+
     /// The features; `line` is a buffer.
     pub fn view<'a>(&'a self, line: &'a mut Line, spec: FeatureSpec) -> View<'a> {
         let held = &*self.0;

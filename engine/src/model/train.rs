@@ -3,6 +3,7 @@
 //! does it that lines which come again are not read again.
 
 mod draws;
+mod items;
 mod params;
 mod sample;
 #[cfg(test)]
@@ -25,7 +26,10 @@ use crate::features::{FeatureSpec, Line, LineKey};
 use crate::forest::{Forest, ForestData, Grower, Reservoir, tree_rng};
 use crate::redact::Redactor;
 
+pub use super::known::key_maker;
 use draws::{Draw, Draws};
+use items::Given;
+pub use items::Item;
 pub use params::{CheckedTrainParams, ParamError, TrainParams};
 use sample::{Drawn, Sample, tails, values};
 
@@ -46,8 +50,6 @@ pub type Tag = [u64; 2];
 pub struct FirstPass {
     params: TrainParams,
     spec: FeatureSpec,
-    /// False where only the forest is wanted.
-    counts_words: bool,
     counts: Counts,
     patterns: PatternTable,
     reservoirs: Vec<Reservoir>,
@@ -77,7 +79,6 @@ impl FirstPass {
         let reservoirs: Vec<_> = trees.chain([sample]).collect();
         Self {
             spec: FeatureSpec::new(params.n_features as u32),
-            counts_words: true,
             counts: Counts::default(),
             patterns: PatternTable::default(),
             slots: vec![Vec::new(); reservoirs.len()],
@@ -94,15 +95,6 @@ impl FirstPass {
         }
     }
 
-    /// As [`FirstPass::new`], for [`FirstPass::grow_forest`] alone: only the trees' samples are drawn, and only
-    /// lines that are drawn are read.
-    pub fn of_forest(params: CheckedTrainParams) -> Self {
-        let mut pass = Self { counts_words: false, ..Self::new(params) };
-        pass.reservoirs.pop();
-        pass.slots.pop();
-        pass
-    }
-
     /// Takes a batch of events; how events are cut into batches changes nothing.
     pub fn observe(&mut self, events: &[LogEvent]) {
         self.observe_tagged(events, |_| Tag::default());
@@ -114,32 +106,48 @@ impl FirstPass {
         self.each_stretch(events.len(), |pass, stretch, draws| {
             let first = stretch.start;
             let events = &events[stretch];
-            if pass.counts_words {
-                let keys: Vec<LineKey> = events.iter().map(|event| pass.keys.key(event)).collect();
-                pass.observe_chunk(events, &keys, draws, |at| tag(first + at));
-            } else {
-                pass.sample_chunk(events, draws);
-            }
+            let keys: Vec<LineKey> = events.iter().map(|event| pass.keys.key(event)).collect();
+            let given = |at: usize| Given::Here(&events[at]);
+            pass.observe_chunk(&keys, draws, given, |at| tag(first + at));
         });
     }
 
-    /// As [`FirstPass::observe_tagged`] of the same events with their secrets taken out; attributes, which are no
-    /// part of a model, are dropped where they would have to be searched. Lines that are known to be of a kind
-    /// without secrets are not searched again.
+    /// As [`FirstPass::observe_lines`] of events that are all there.
     pub fn observe_raw(&mut self, events: &mut [LogEvent], redactor: &Redactor, tag: impl Fn(usize) -> Tag) {
-        self.each_stretch(events.len(), |pass, stretch, draws| {
-            let first = stretch.start;
-            let events = &mut events[stretch];
+        let items: Vec<Item> = (0..events.len() as u32).map(Item::Raw).collect();
+        let absent = |_| LogEvent::default();
+        self.observe_lines(&items, events, absent, redactor, |item| tag(item.number()));
+    }
+
+    /// As [`FirstPass::observe_tagged`] of the same lines with their secrets taken out; attributes, which are no
+    /// part of a model, are dropped where they would have to be searched. Lines that are known to be of a kind
+    /// without secrets are not searched again. `again` reads the line of an [`Item::Again`] by its number; it is asked
+    /// rarely.
+    pub fn observe_lines(
+        &mut self,
+        items: &[Item],
+        events: &mut [LogEvent],
+        again: impl Fn(usize) -> LogEvent + Sync,
+        redactor: &Redactor,
+        tag: impl Fn(Item) -> Tag,
+    ) {
+        self.each_stretch(items.len(), |pass, stretch, draws| {
+            let items = &items[stretch];
             let mut clean = Vec::new();
-            let keys: Vec<LineKey> = events
-                .iter_mut()
-                .map(|event| pass.key_without_secrets(event, redactor, &mut clean))
+            let keys: Vec<LineKey> = items
+                .iter()
+                .map(|item| match *item {
+                    Item::Raw(number) => {
+                        pass.key_without_secrets(&mut events[number as usize], redactor, &mut clean)
+                    }
+                    Item::Clean(_, key) | Item::Again(_, key) => key,
+                })
                 .collect();
-            if pass.counts_words {
-                pass.observe_chunk(events, &keys, draws, |at| tag(first + at));
-            } else {
-                pass.sample_chunk(events, draws);
-            }
+            let given = |at: usize| match items[at] {
+                Item::Raw(number) | Item::Clean(number, _) => Given::Here(&events[number as usize]),
+                Item::Again(number, _) => Given::Away(&again, number as usize),
+            };
+            pass.observe_chunk(&keys, draws, given, |at| tag(items[at]));
             for key in clean {
                 if let Some(place) = pass.known.find(key) {
                     pass.known.at(place).is_clean = true;
@@ -183,44 +191,48 @@ impl FirstPass {
         self.draws = draws;
     }
 
-    fn observe_chunk(
+    fn observe_chunk<'e>(
         &mut self,
-        events: &[LogEvent],
         keys: &[LineKey],
         draws: &Draws,
+        given: impl Fn(usize) -> Given<'e> + Sync,
         tag: impl Fn(usize) -> Tag,
     ) {
-        let mut fresh = self.read_unknown(events, keys);
-        for (at, (event, key)) in events.iter().zip(keys.iter().copied()).enumerate() {
+        let mut fresh = self.read_unknown(keys, &given);
+        for (at, key) in keys.iter().copied().enumerate() {
             let place = match self.known.find(key) {
-                Some(place) => self.count_again(place, event),
-                None => self.count_first(key, event, fresh.get_mut(at).and_then(Option::take), tag(at)),
+                Some(place) => self.count_again(place, || given(at)),
+                None => {
+                    let features = fresh.get_mut(at).and_then(Option::take);
+                    self.count_first(key, &given(at).event(), features, tag(at))
+                }
             };
-            self.draw(place, event, draws.of(self.seen + at as u64));
+            self.draw(place, draws.of(self.seen + at as u64));
         }
     }
 
-    /// Puts a line into the slots that draw it.
-    fn draw(&mut self, place: usize, event: &LogEvent, draws: &[Draw]) {
+    /// Puts a known line into the slots that draw it.
+    fn draw(&mut self, place: usize, draws: &[Draw]) {
         if draws.is_empty() {
             return;
         }
-        let number = self.number(place, event);
+        let number = self.number(place);
         for draw in draws {
             put(&mut self.slots[draw.reservoir as usize], draw.slot as usize, number);
         }
     }
 
     /// The number of a known line among those that were drawn.
-    fn number(&mut self, place: usize, event: &LogEvent) -> u32 {
-        if let Some(number) = self.known.at(place).number {
+    fn number(&mut self, place: usize) -> u32 {
+        let known = self.known.at(place);
+        if let Some(number) = known.number {
             return number;
         }
-        self.line.canonicalise(event.into());
-        self.line.read_columns(event, self.spec);
         let number = self.drawn.len() as u32;
-        self.drawn.push(Drawn { row: self.known.at(place).row.clone(), columns: self.line.columns().into() });
-        self.known.at(place).number = Some(number);
+        known.number = Some(number);
+        let row = known.row.clone();
+        let columns = row.columns(&mut self.line, self.spec);
+        self.drawn.push(Drawn { row, columns });
         number
     }
 
@@ -241,22 +253,26 @@ impl FirstPass {
     }
 
     /// What is counted of the lines that are not known, where there are many of them; read on all threads.
-    fn read_unknown(&self, events: &[LogEvent], keys: &[LineKey]) -> Vec<Option<Features>> {
-        let unknown = |key: &&LineKey| self.known.find(**key).is_none();
-        if keys.iter().filter(unknown).take(MANY).count() < MANY {
+    fn read_unknown<'e>(
+        &self,
+        keys: &[LineKey],
+        given: &(impl Fn(usize) -> Given<'e> + Sync),
+    ) -> Vec<Option<Features>> {
+        let unknown = |key: &LineKey| self.known.find(*key).is_none();
+        if keys.iter().filter(|key| unknown(key)).take(MANY).count() < MANY {
             return Vec::new();
         }
-        let read = |line: &mut Line, (event, key): (&LogEvent, &LineKey)| {
-            unknown(&key).then(|| {
-                line.read(event);
+        let read = |line: &mut Line, (at, key): (usize, &LineKey)| {
+            unknown(key).then(|| {
+                line.read(&*given(at).event());
                 Features::from(&*line)
             })
         };
-        events.par_iter().zip(keys).with_min_len(MANY).map_init(Line::default, read).collect()
+        keys.par_iter().enumerate().with_min_len(MANY).map_init(Line::default, read).collect()
     }
 
     /// A line that is known came again.
-    fn count_again(&mut self, place: usize, event: &LogEvent) -> usize {
+    fn count_again<'e>(&mut self, place: usize, given: impl Fn() -> Given<'e>) -> usize {
         let era = self.era;
         let line = self.known.at(place);
         line.lines += 1;
@@ -264,7 +280,7 @@ impl FirstPass {
             line.pending += 1;
             return place;
         }
-        self.count(None, event);
+        self.count(None, &given().event());
         self.known.at(place).era = era;
         place
     }
@@ -319,25 +335,6 @@ impl FirstPass {
             self.counts.add_lines(counted.keys(), line.pending);
             self.patterns.count(counted.pattern, line.pending);
             line.pending = 0;
-        }
-    }
-
-    /// Only what is drawn is looked at.
-    fn sample_chunk(&mut self, events: &[LogEvent], draws: &Draws) {
-        for (at, event) in events.iter().enumerate() {
-            let draws = draws.of(self.seen + at as u64);
-            if draws.is_empty() {
-                continue;
-            }
-            let key = self.keys.key(event);
-            let place = self.known.find(key).unwrap_or_else(|| {
-                if self.known.is_full() {
-                    self.forget();
-                }
-                let row = Row::new(event, &mut self.services, &mut self.line, self.spec);
-                self.known.insert(KnownLine::new(key, row, 0, Tag::default()))
-            });
-            self.draw(place, event, draws);
         }
     }
 

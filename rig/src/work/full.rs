@@ -8,7 +8,9 @@ use anyhow::Result;
 use corpus::{Batch, Options, Reader, load_model};
 use engine::decode::{Decoder, level};
 use engine::event::{EventTime, LogEvent, LogLine};
-use engine::model::Scratch;
+use engine::model::train::Item;
+use engine::model::{Score, Scratch};
+use engine::redact::Redactor;
 
 use super::messages::Messages;
 
@@ -45,9 +47,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         false => Scratch::with_table(TABLE_LINES, TABLE_SEED),
     };
     let mut out = BufWriter::with_capacity(1 << 16, File::create(&arguments.out)?);
-    each_line(&arguments.csv, |line| {
-        Ok(out.write_all(&model.score_line(line, &mut scratch).score.to_le_bytes())?)
-    })?;
+    let mut put = |score: Score| out.write_all(&score.score.to_le_bytes());
+    match scratch.key_maker().cloned() {
+        None => each_line(&arguments.csv, |line| Ok(put(model.score_line(line, &mut scratch))?))?,
+        Some(maker) => {
+            let inputs = corpus::expand(&[arguments.csv.to_string_lossy().into_owned()])?;
+            let options = Options { decoder: Decoder::default(), now: EventTime::default() };
+            // As the peer does, without looking for secrets.
+            let redactor = Redactor::off();
+            let mut reader = Reader::new(&inputs, &options).recall(maker, &redactor);
+            let mut batch = Batch::default();
+            while reader.next_batch(&mut batch)? {
+                for item in &batch.items {
+                    let number = item.number();
+                    put(match *item {
+                        Item::Raw(_) | Item::Clean(..) => model.score(&batch.events[number], &mut scratch),
+                        Item::Again(_, key) => match model.judged_of(key, &mut scratch) {
+                            Some(judged) => judged.score,
+                            None => model.score(&batch.event_again(number, &options.decoder), &mut scratch),
+                        },
+                    })?;
+                }
+            }
+        }
+    }
     out.flush()?;
     let counts = scratch.table_counts();
     println!("{} of {} lines answered by the table", counts.hits, counts.hits + counts.misses);

@@ -1,5 +1,7 @@
 //! What is remembered of lines changes no bit of a model.
 
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -113,6 +115,31 @@ proptest! {
     }
 
     #[test]
+    fn lines_that_come_without_an_event_change_no_byte(
+        lines in lines(), most_known in 1_usize..30, keys in 8_usize..60, patterns in 2_usize..20, batch in 1_usize..90,
+    ) {
+        let room = Room { lines: most_known, keys, patterns };
+        let plain = observed(&lines, room, batch).grow().unwrap();
+        let mut sparing = observed(&[], room, batch);
+        let (redactor, mut keys, mut met) = (Redactor::default(), Keys::default(), HashSet::new());
+        for lines in lines.chunks(batch) {
+            let (mut items, mut events, mut away) = (Vec::new(), Vec::new(), Vec::new());
+            for line in lines {
+                let key = keys.key(line);
+                if met.insert(key) {
+                    items.push(Item::Clean(events.len() as u32, key));
+                    events.push(line.clone());
+                } else {
+                    items.push(Item::Again(away.len() as u32, key));
+                    away.push(line.clone());
+                }
+            }
+            sparing.observe_lines(&items, &mut events, |number| away[number].clone(), &redactor, |_| Tag::default());
+        }
+        prop_assert_eq!(finished(plain), finished(sparing.grow().unwrap()));
+    }
+
+    #[test]
     fn scores_from_memory_are_those_of_a_second_pass(lines in lines(), batch in 1_usize..90) {
         let room = Room { lines: 1 << 14, keys: 1 << 19, patterns: 1 << 14 };
         let mut plain = observed(&lines, room, batch).grow().unwrap();
@@ -149,16 +176,6 @@ proptest! {
             prop_assert_eq!((&searched.service, &searched.message), (&unsearched.service, &unsearched.message));
         }
         prop_assert_eq!(finished(plain), finished(raw.grow().unwrap()));
-    }
-
-    #[test]
-    fn a_forest_alone_is_that_of_the_model(lines in lines(), batch in 1_usize..90) {
-        let mut alone = FirstPass::of_forest(params());
-        lines.chunks(batch).for_each(|events| alone.observe(events));
-        let mut whole = FirstPass::new(params());
-        whole.observe(&lines);
-        let (alone, whole) = (alone.grow_forest().unwrap(), whole.grow_forest().unwrap());
-        prop_assert_eq!(alone.data(), whole.data());
     }
 }
 
