@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use engine::decode::TimeMemo;
 use engine::decode::csv::{CsvHeader, Parts};
 use engine::event::LogEvent;
 use engine::features::{Canonical, KeyMaker, LineKey, OutlineKey};
@@ -48,6 +49,8 @@ pub(crate) struct Outlines<'a> {
     redactor: &'a Redactor,
     canonical: Canonical,
     table: RecentLines<Recalled>,
+    /// Of the times of rows that are known.
+    pub times: TimeMemo,
 }
 
 /// A row whose outline was met before.
@@ -61,7 +64,13 @@ pub(crate) struct Found<'r> {
 impl<'a> Outlines<'a> {
     /// None yet. Keys of lines are made with `maker`; `redactor` says which rows hold a secret.
     pub fn new(maker: KeyMaker, redactor: &'a Redactor) -> Self {
-        Self { maker, redactor, canonical: Canonical::default(), table: RecentLines::new(MOST, 0) }
+        Self {
+            maker,
+            redactor,
+            canonical: Canonical::default(),
+            table: RecentLines::new(MOST, 0),
+            times: TimeMemo::default(),
+        }
     }
 
     /// Forgets all: what a row's parts are depends on the header.
@@ -99,8 +108,9 @@ impl<'a> Outlines<'a> {
         let (time, service) = (field(time)?, field(service)?);
         let of_row = |range: &Range<usize>| row.get(range.clone());
         if has_digit(of_row(fields.get(level)?)?)
-            || !self.redactor.overlooks_digits()
-            || !self.redactor.is_clean(row)
+            || !(self.redactor.overlooks_digits() && self.redactor.is_clean(row)
+                || self.redactor.is_clean_for_all_digits(&event.message)
+                    && self.redactor.is_clean_for_all_digits(&event.service))
         {
             return None;
         }

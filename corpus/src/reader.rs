@@ -370,7 +370,7 @@ fn offered(
     if let Some(outlines) = outlines {
         match outlines.find(row) {
             Ok(found) => {
-                let time = decoder.field_time(found.time, transport_time);
+                let time = decoder.field_time(found.time, transport_time, &mut outlines.times);
                 if time.is_some() || found.time.is_empty() {
                     let bytes = batch.bytes.len()..batch.bytes.len() + row.len();
                     batch.bytes.extend_from_slice(row);

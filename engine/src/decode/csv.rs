@@ -7,7 +7,7 @@ use super::fields::{self, Field};
 use super::reject::{RejectReason, Rejected};
 use super::settings::{NameTable, Names};
 use super::shape::Scope;
-use super::{Decoder, RecordContext, level, time};
+use super::{Decoder, RecordContext, TimeMemo, level, time};
 use crate::event::{EventTime, Level, LogEvent, TimeSource};
 
 /// The column names of a CSV file.
@@ -169,9 +169,15 @@ pub struct Parts {
 }
 
 impl Decoder {
-    /// The time that a field states, as [`Decoder::fill_row`] reads it.
-    pub fn field_time(&self, field: &[u8], transport_time: EventTime) -> Option<EventTime> {
-        self.time_of_field(std::str::from_utf8(field).ok()?, transport_time)
+    /// The time that a field states, as [`Decoder::fill_row`] reads it. `memo` is of fields that were read with this
+    /// decoder alone.
+    pub fn field_time(
+        &self,
+        field: &[u8],
+        transport_time: EventTime,
+        memo: &mut TimeMemo,
+    ) -> Option<EventTime> {
+        time::from_field_after(field, transport_time, self.settings.utc_offset_s, memo)
     }
 
     fn time_of_field(&self, field: &str, transport_time: EventTime) -> Option<EventTime> {

@@ -31,6 +31,7 @@ pub use events::Events;
 pub use reject::{RejectReason, Rejected};
 pub use settings::{DecodeSettings, FieldNames, PatternError, UserPattern};
 pub use shape::{DECODERS, Decoded, Record, Scope, Shape};
+pub use time::TimeMemo;
 
 use crate::event::{EventTime, LogEvent};
 use settings::NameTable;

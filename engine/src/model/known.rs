@@ -40,9 +40,8 @@ impl Keys {
     /// Of the event whose key was asked for last: whether no line of its key holds a secret. False says nothing.
     pub fn are_clean(&self, event: &LogEvent, redactor: &Redactor) -> bool {
         self.canonical.keeps_letters()
-            && redactor.overlooks_digits()
-            && redactor.is_clean(event.message.as_bytes())
-            && redactor.is_clean(event.service.as_bytes())
+            && redactor.is_clean_for_all_digits(&event.message)
+            && redactor.is_clean_for_all_digits(&event.service)
     }
 }
 

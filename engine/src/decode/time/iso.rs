@@ -31,6 +31,47 @@ pub(super) fn read(text: &str) -> Option<Written> {
     }))
 }
 
+/// The minute of the time that was read last: most lines follow soon after another.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TimeMemo(Option<Minute>);
+
+#[derive(Clone, Copy, Debug)]
+struct Minute {
+    /// `2015-10-18T18:01:`.
+    head: [u8; MINUTE_END],
+    is_utc: bool,
+    /// Its beginning, in microseconds since the epoch.
+    micros: i64,
+}
+
+const MINUTE_END: usize = 17;
+
+impl TimeMemo {
+    /// Microseconds since the epoch, where the time is of the same minute and in the same form.
+    pub(super) fn read(&self, text: &[u8]) -> Option<i64> {
+        let (minute, (micros, is_utc)) = (self.0.as_ref()?, within_minute(text)?);
+        (text.starts_with(&minute.head) && is_utc == minute.is_utc).then(|| minute.micros + micros)
+    }
+
+    /// Takes a time that [`read`] could read, and what it came to.
+    pub(super) fn remember(&mut self, text: &[u8], time: i64) {
+        if let (Some((micros, is_utc)), Some(head)) = (within_minute(text), text.first_chunk()) {
+            self.0 = Some(Minute { head: *head, is_utc, micros: time - micros });
+        }
+    }
+}
+
+/// Microseconds since the minute began, and whether the time is in UTC.
+fn within_minute(text: &[u8]) -> Option<(i64, bool)> {
+    let head = text.first_chunk()?;
+    let second = two(head, MINUTE_END).filter(|second| *second < 60)?;
+    let (rest, is_utc) = match text[head.len()..].split_last() {
+        Some((b'Z', rest)) => (rest, true),
+        _ => (&text[head.len()..], false),
+    };
+    Some((i64::from(second) * super::MICROS_PER_S + i64::from(fraction(rest)?), is_utc))
+}
+
 fn two(bytes: &[u8; 19], at: usize) -> Option<u32> {
     let (tens, ones) = (bytes[at].wrapping_sub(b'0'), bytes[at + 1].wrapping_sub(b'0'));
     (tens < 10 && ones < 10).then(|| u32::from(tens) * 10 + u32::from(ones))

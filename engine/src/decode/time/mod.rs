@@ -8,6 +8,7 @@ mod iso;
 use crate::event::EventTime;
 
 pub(crate) use forms::{anywhere_at, prefix};
+pub use iso::TimeMemo;
 
 const MICROS_PER_S: i64 = 1_000_000;
 const DAY_S: i64 = 86_400;
@@ -150,6 +151,24 @@ fn from_epoch_float(number: f64) -> Option<Written> {
 }
 
 /// The time that a whole field holds: any written form, or an epoch number.
+/// As [`from_field`], resolved; times of one minute are read quicker.
+pub(crate) fn from_field_after(
+    text: &[u8],
+    transport: EventTime,
+    utc_offset_s: i32,
+    memo: &mut TimeMemo,
+) -> Option<EventTime> {
+    if let Some(micros) = memo.read(text).filter(|micros| RANGE.contains(micros)) {
+        return Some(EventTime::from_micros(micros));
+    }
+    let written = std::str::from_utf8(text).ok()?;
+    let time = from_field(written)?.resolve(transport, utc_offset_s)?;
+    if iso::read(written).is_some() {
+        memo.remember(text, time.as_micros());
+    }
+    Some(time)
+}
+
 pub(crate) fn from_field(text: &str) -> Option<Written> {
     let text = text.trim();
     iso::read(text).or_else(|| from_any_field(text))
@@ -183,6 +202,20 @@ mod tests {
 
     fn read(text: &str) -> Option<String> {
         Some(from_field(text)?.resolve(TRANSPORT, 0)?.to_string())
+    }
+
+    proptest! {
+        #[test]
+        fn a_time_is_the_same_whatever_was_read_before(
+            texts in prop::collection::vec("(2015-10-18[T ]18:01:| 2015-10-18T18:02:|0000-12-31T23:59:|1700000000000000|18/10/2015 18:01:)[0-7][0-9]([.,][0-9]{0,10})?Z?", 1..20),
+            utc_offset_s in prop::sample::select(vec![0, 3_600, -7_200]),
+        ) {
+            let mut memo = TimeMemo::default();
+            for text in texts {
+                let plain = from_field(&text).and_then(|written| written.resolve(TRANSPORT, utc_offset_s));
+                prop_assert_eq!(from_field_after(text.as_bytes(), TRANSPORT, utc_offset_s, &mut memo), plain, "{}", text);
+            }
+        }
     }
 
     #[rstest]
