@@ -212,7 +212,7 @@ impl Scoring {
         let table_lines = if learn.online.is_some() { parts.settings.model.table_lines } else { 0 };
         Self {
             parts: parts.clone(),
-            scratch: remember::scratch(table_lines),
+            scratch: remember::explaining(remember::scratch(table_lines), parts.settings.model.table_lines),
             told: Told::default(),
             sampler: Sampler::default(),
             kept: Kept::new(&parts.settings, &parts.metrics),

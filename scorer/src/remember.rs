@@ -11,6 +11,11 @@ pub fn scratch(lines: usize) -> Scratch {
     Scratch::with_table(lines, seed())
 }
 
+/// The same for a thread that explains odd lines: where it may remember lines (`lines` is not 0), explanations too.
+pub fn explaining(scratch: Scratch, lines: usize) -> Scratch {
+    if lines > 0 { scratch.with_explanations(seed()) } else { scratch }
+}
+
 /// Drawn anew for every table, so that nobody can write lines that share a key.
 fn seed() -> u128 {
     // The standard library draws the keys of its maps from the system.

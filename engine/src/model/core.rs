@@ -110,6 +110,16 @@ impl Surprisals for Counts {
     }
 }
 
+impl<T: Surprisals> Surprisals for &T {
+    fn surprisal(&self, key: u64, own: u32) -> f64 {
+        (**self).surprisal(key, own)
+    }
+
+    fn is_new_service(&self, service: u64, own: u32) -> bool {
+        (**self).is_new_service(service, own)
+    }
+}
+
 /// What the surprisals of some words come to, in nats; 0 where there are no words.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Surprisal {

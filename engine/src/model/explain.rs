@@ -11,16 +11,11 @@ use hashbrown::hash_map::{Entry, HashMap};
 use super::core::{self, Channels, Core, CoreScratch, Surprisals, View, severity_nats};
 use super::credit::{CreditIndex, Credits};
 use super::patterns::FrequentPatterns;
-use super::{Explanation, Reason, ReasonKind};
+use super::template::{Template, Varying, shown};
+use super::{Reason, ReasonKind};
 use crate::event::{Level, LogEvent};
 use crate::features::{Keyed, Line, WordKind};
 
-/// Most reasons of one line.
-pub const MOST_REASONS: usize = 5;
-/// What brings less than this is not worth a reason.
-const LEAST_NATS: f64 = 0.05;
-/// Longest word that is shown, in bytes.
-const LONGEST_WORD: usize = 120;
 /// A word of fewer lines than this share is rare.
 const RARE_SHARE: f64 = 0.05;
 
@@ -55,8 +50,9 @@ impl Explaining {
     }
 }
 
-/// Explains the event that `line` has read, its columns included, with surprisals by `counts`.
-pub fn explain(
+/// What an explanation of the event that `line` has read, its columns included, holds for all lines of its key, with
+/// surprisals by `counts`.
+pub fn template(
     core: &Core,
     counts: &impl Surprisals,
     explaining: &Explaining,
@@ -64,16 +60,18 @@ pub fn explain(
     own: u32,
     line: &Line,
     scratch: &mut CoreScratch,
-) -> Explanation {
+) -> Template {
     let channels = core.channels_by(counts, View::from(line), own, scratch);
     let shares = shares(core, counts, explaining, event, own, line, &channels);
     let pattern = line.masked().pattern();
-    let mut reasons = word_reasons(core, event, line, &shares);
-    if let Some(level) = event.level {
-        push_level(core, line, level, &shares, &mut reasons);
-    }
     let pattern_seen = u64::from(core.counts.seen(line.pattern_key()));
-    reasons.push(Reason {
+    let mut template = Template::new(pattern.to_owned(), pattern_seen);
+    template.nearest_pattern = explaining.patterns.nearest(pattern).map(str::to_owned);
+    put_words(core, event, line, &shares, &mut template);
+    if let Some(level) = event.level {
+        put_level(core, line, level, &shares, &mut template);
+    }
+    template.put(Reason {
         kind: if is_rare(core, pattern_seen) {
             ReasonKind::RarePattern
         } else {
@@ -83,15 +81,8 @@ pub fn explain(
         contribution: shares.pattern,
         seen: pattern_seen,
     });
-    reasons.retain(|reason| reason.contribution >= LEAST_NATS && !reason.word.is_empty());
-    reasons.sort_by(|a, b| b.contribution.total_cmp(&a.contribution));
-    reasons.truncate(MOST_REASONS);
-    Explanation {
-        reasons,
-        pattern: pattern.to_owned(),
-        pattern_seen,
-        nearest_pattern: explaining.patterns.nearest(pattern).map(str::to_owned),
-    }
+    template.finish();
+    template
 }
 
 /// Parts of the channels' nats; with the severity prior they add up to [`Channels::sum`].
@@ -225,44 +216,45 @@ fn prefer_words(line: &Line, shares: &mut Shares) {
     }
 }
 
-fn word_reasons(core: &Core, event: &LogEvent, line: &Line, shares: &Shares) -> Vec<Reason> {
-    let mut reasons: Vec<Reason> = Vec::new();
-    let mut places: HashMap<&str, usize> = HashMap::new();
+/// The service and the message's words, equal ones together.
+fn put_words(core: &Core, event: &LogEvent, line: &Line, shares: &Shares, template: &mut Template) {
+    let canonical = line.canonical().text();
+    let mut places: HashMap<&str, usize> = HashMap::with_capacity(line.keyed().len());
     for (at, keyed) in line.keyed().iter().enumerate() {
+        let contribution = shares.surprisal[at] + shares.forest[at];
+        let seen = u64::from(core.counts.seen(keyed.key));
+        let kind = if is_rare(core, seen) { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
         let word = match keyed.kind {
             WordKind::Service => event.service.as_str(),
             WordKind::Level => continue,
             WordKind::Message(index) => {
-                let word = line.masked().words().get(index);
-                word.and_then(|word| event.message.get(word.source.clone())).unwrap_or_default()
+                let Some(word) = line.masked().words().get(index) else { continue };
+                let span = word.source.clone();
+                if word.is_mask || canonical[span.clone()].iter().any(u8::is_ascii_digit) {
+                    template.put_varying(Varying { span, kind, contribution, seen });
+                    continue;
+                }
+                event.message.get(span).unwrap_or_default()
             }
         };
-        let word = &word[..word.floor_char_boundary(LONGEST_WORD)];
-        let contribution = shares.surprisal[at] + shares.forest[at];
-        match places.entry(word) {
-            Entry::Occupied(known) => {
-                reasons[*known.get()].contribution += contribution;
-                continue;
-            }
+        match places.entry(shown(word)) {
+            Entry::Occupied(known) => template.add(*known.get(), contribution),
             Entry::Vacant(free) => {
-                free.insert(reasons.len());
+                let word = (*free.key()).to_owned();
+                free.insert(template.put(Reason { kind, word, contribution, seen }));
             }
         }
-        let seen = u64::from(core.counts.seen(keyed.key));
-        let kind = if is_rare(core, seen) { ReasonKind::RareWord } else { ReasonKind::UnusualCombination };
-        reasons.push(Reason { kind, word: word.to_owned(), contribution, seen });
     }
-    reasons
 }
 
 fn is_rare(core: &Core, seen: u64) -> bool {
     seen as f64 <= RARE_SHARE * core.counts.lines() as f64
 }
 
-fn push_level(core: &Core, line: &Line, level: Level, shares: &Shares, reasons: &mut Vec<Reason>) {
+fn put_level(core: &Core, line: &Line, level: Level, shares: &Shares, template: &mut Template) {
     let at = line.keyed().iter().position(|keyed| keyed.kind == WordKind::Level);
     let Some(at) = at else { return };
-    reasons.push(Reason {
+    template.put(Reason {
         kind: ReasonKind::Severity,
         word: level.as_str().to_owned(),
         contribution: severity_nats(Some(level)) + shares.surprisal[at] + shares.forest[at],

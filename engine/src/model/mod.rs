@@ -7,6 +7,7 @@ mod counts;
 mod credit;
 mod distribution;
 mod explain;
+mod explained;
 mod known;
 mod online;
 mod patterns;
@@ -15,19 +16,24 @@ mod row;
 pub mod session;
 mod stored;
 mod tail_shape;
+mod template;
 pub mod train;
 
-pub use explain::MOST_REASONS;
+use std::sync::Arc;
+
 pub use online::{OnlineCounts, OnlineSettings};
 pub use recent::{RecentLines, TableCounts};
 pub(crate) use stored::StoredModel;
+pub use template::MOST_REASONS;
 
 use crate::event::{LogEvent, LogLine};
 use crate::features::{KeyMaker, Line, LineKey};
-use core::{Channels, Core, CoreScratch, View};
+use core::{Channels, Core, CoreScratch, Surprisals, View};
 use distribution::Distribution;
 use explain::Explaining;
+use explained::ExplainedLines;
 use session::SessionModel;
+use template::Template;
 
 /// Nats of the sum that take a score from s to s + (1 − s)(1 − 1/e).
 const NATS_PER_UNIT: f64 = 10.0;
@@ -135,12 +141,13 @@ pub struct Threshold {
 }
 
 /// Buffers that scoring reuses, one per thread; a fresh one gives the same scores. By default without a table of
-/// recent lines.
+/// recent lines and without a memory of explanations.
 #[derive(Debug, Default)]
 pub struct Scratch {
     line: Line,
     core: CoreScratch,
     recent: Option<RecentLines<Judged>>,
+    explained: Option<ExplainedLines>,
 }
 
 impl Scratch {
@@ -155,6 +162,14 @@ impl Scratch {
         self.recent.as_ref().map(RecentLines::key_maker)
     }
 
+    /// With a memory of what [`Model::explain`] said a moment ago of lines that differ only in numbers and identifiers:
+    /// of at most 2,048 of them and 8 MiB. Explanations are the same with and without it. See [`RecentLines::new`] for
+    /// the `seed`.
+    #[must_use]
+    pub fn with_explanations(self, seed: u128) -> Self {
+        Self { explained: Some(ExplainedLines::new(seed)), ..self }
+    }
+
     /// Lines that the table answered, and lines that it could not answer, so far.
     pub fn table_counts(&self) -> TableCounts {
         self.recent.as_ref().map_or_else(TableCounts::default, RecentLines::counts)
@@ -164,6 +179,9 @@ impl Scratch {
     pub fn clear_table(&mut self) {
         if let Some(recent) = &mut self.recent {
             recent.clear();
+        }
+        if let Some(explained) = &mut self.explained {
+            explained.clear();
         }
     }
 }
@@ -274,11 +292,9 @@ impl Model {
         online: &OnlineCounts,
         scratch: &mut Scratch,
     ) -> Explanation {
-        let Scratch { line, core, .. } = scratch;
-        line.read(event);
-        line.read_columns(event, self.core.spec);
-        let counts = online.over(&self.core.counts, line);
-        explain::explain(&self.core, &counts, &self.explaining, event, 0, line, core)
+        scratch.line.canonicalise(event.into());
+        let online = |line: &Line| online.over(&self.core.counts, line);
+        self.template(0, event, scratch, online).fill(event)
     }
 
     /// Counts an event that was scored: it takes effect with its service's next full step.
@@ -287,11 +303,18 @@ impl Model {
         online.count(&self.core.counts, &scratch.line);
     }
 
-    fn explain_without(&self, own: u32, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
+    /// Explains the event whose canonical text was read, by the counts that `counts` makes of it.
+    fn template<C: Surprisals>(
+        &self,
+        own: u32,
+        event: &LogEvent,
+        scratch: &mut Scratch,
+        counts: impl FnOnce(&Line) -> C,
+    ) -> Template {
         let Scratch { line, core, .. } = scratch;
-        line.read(event);
+        line.read_words(event.into());
         line.read_columns(event, self.core.spec);
-        explain::explain(&self.core, &self.core.counts, &self.explaining, event, own, line, core)
+        explain::template(&self.core, &counts(line), &self.explaining, event, own, line, core)
     }
 
     /// Judges the line whose canonical text was read.
@@ -319,12 +342,26 @@ impl Model {
 
     /// Says why an event got its score.
     pub fn explain(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        self.explain_without(0, event, scratch)
+        scratch.line.canonicalise(event.into());
+        let Some(explained) = &mut scratch.explained else {
+            return self.template(0, event, scratch, |_| &self.core.counts).fill(event);
+        };
+        explained.serve(&self.digest);
+        let key = scratch.line.key(explained.key_maker(), event.into());
+        if let Some(template) = explained.get(key) {
+            return template.fill(event);
+        }
+        let template = Arc::new(self.template(0, event, scratch, |_| &self.core.counts));
+        if let Some(explained) = &mut scratch.explained {
+            explained.put(key, &template);
+        }
+        template.fill(event)
     }
 
     /// Says why an event that the model was trained on got its training score; what was seen counts itself.
     pub fn explain_training(&self, event: &LogEvent, scratch: &mut Scratch) -> Explanation {
-        self.explain_without(1, event, scratch)
+        scratch.line.canonicalise(event.into());
+        self.template(1, event, scratch, |_| &self.core.counts).fill(event)
     }
 
     /// The threshold for a contamination, from the stored distribution of training scores.

@@ -5,6 +5,7 @@
 mod artifact;
 mod decode;
 mod events;
+mod explained;
 mod flood;
 mod forest;
 mod fuzz_corpus;
