@@ -10,6 +10,8 @@ use engine::features::{Canonical, KeyMaker, LineKey, OutlineKey};
 use engine::model::RecentLines;
 use engine::redact::Redactor;
 
+use crate::split::Splitter;
+
 /// Outlines that are known at a time; one takes 48 bytes.
 const MOST: usize = 1 << 14;
 /// Longest row that is known by its outline, in bytes.
@@ -93,31 +95,26 @@ impl<'a> Outlines<'a> {
     }
 
     /// Remembers a row that [`Outlines::find`] did not know, and returns its line's key, where every row of the outline
-    /// has that key and holds no secret. `fields` are places in the row.
+    /// has that key, and no secret in its message or service.
     pub fn remember(
         &mut self,
         outline: OutlineKey,
         row: &[u8],
-        fields: &[Range<usize>],
         header: &CsvHeader,
         event: &LogEvent,
     ) -> Option<LineKey> {
         let Parts { time, level, service } = header.parts()?;
-        let has_digit = |field: &[u8]| field.iter().any(u8::is_ascii_digit);
-        let field = |part: Option<usize>| part.map_or(Some(&(0..0)), |part| fields.get(part));
-        let (time, service) = (field(time)?, field(service)?);
-        let of_row = |range: &Range<usize>| row.get(range.clone());
-        if has_digit(of_row(fields.get(level)?)?)
-            || !(self.redactor.overlooks_digits() && self.redactor.is_clean(row)
-                || self.redactor.is_clean_for_all_digits(&event.message)
-                    && self.redactor.is_clean_for_all_digits(&event.service))
-        {
+        let place = |part: Option<usize>| part.map_or(Some(0..0), |part| Splitter::place(row, part));
+        let (time, level, service) = (place(time)?, place(Some(level))?, place(service)?);
+        let has_digit = |place: &Range<usize>| row[place.clone()].iter().any(u8::is_ascii_digit);
+        let is_clean = |text: &str| self.redactor.is_clean_for_all_digits(text);
+        if has_digit(&level) || !is_clean(&event.message) || !is_clean(&event.service) {
             return None;
         }
-        let mut recalled = Recalled { time: Span::new(time)?, ..Recalled::default() };
-        if has_digit(of_row(service)?) {
-            recalled.service = Span::new(service)?;
-            recalled.digits = digits(of_row(service)?)?;
+        let mut recalled = Recalled { time: Span::new(&time)?, ..Recalled::default() };
+        if has_digit(&service) {
+            recalled.service = Span::new(&service)?;
+            recalled.digits = digits(&row[service])?;
         }
         self.canonical.read(&event.message);
         recalled.line = self.maker.key(self.canonical.text(), &event.service, event.level);

@@ -396,8 +396,7 @@ fn offered(
     batch.clean.resize(batch.events.len(), false);
     batch.clean.push(redactor.is_some_and(|redactor| redactor.is_clean(bytes)));
     if let (Some(outlines), Some(outline)) = (outlines, unknown)
-        && std::ptr::eq(bytes, row)
-        && let Some(key) = outlines.remember(outline, row, fields, header, &event)
+        && let Some(key) = outlines.remember(outline, row, header, &event)
     {
         batch.items.push(Item::Clean(batch.events.len() as u32, key));
     }

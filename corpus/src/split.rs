@@ -55,6 +55,29 @@ impl Splitter {
         (!row.is_empty()).then_some((row, &self.places))
     }
 
+    /// Where a field of `row`, without its quotes, lies. `None` where quotes are doubled in it or before it.
+    pub(crate) fn place(row: &[u8], field: usize) -> Option<Range<usize>> {
+        let mut start = 0;
+        for number in 0.. {
+            let rest = row.get(start..)?;
+            let (place, end) = if rest.first() == Some(&b'"') {
+                let length = memchr::memchr(b'"', &rest[1..])?;
+                (start + 1..start + 1 + length, start + 2 + length)
+            } else {
+                let length = memchr::memchr(b',', rest).unwrap_or(rest.len());
+                (start..start + length, start + length)
+            };
+            if row.get(end).is_some_and(|byte| *byte != b',') {
+                break;
+            }
+            if number == field {
+                return Some(place);
+            }
+            start = end + 1;
+        }
+        None
+    }
+
     /// As [`Splitter::places`], for a row with doubled quotes.
     fn places_of_copy(&mut self, row: &[u8]) -> Option<(&[u8], &[Range<usize>])> {
         self.places.clear();
@@ -161,6 +184,10 @@ mod tests {
                 places.iter().map(text).collect::<Vec<_>>()
             });
             if let Some(found) = found {
+                for (number, text) in found.iter().enumerate() {
+                    let place = Splitter::place(row.as_bytes(), number);
+                    prop_assert!(place.is_none_or(|place| row[place] == *text));
+                }
                 prop_assert_eq!(found, fields(&mut splitter, &row));
             }
         }
@@ -171,6 +198,10 @@ mod tests {
         let mut splitter = Splitter::new();
         let row = b"a,\"b, c\",,";
         assert_eq!(splitter.places(row), Some((&row[..], &[0..1, 3..7, 9..9, 10..10][..])));
+        let places = [0, 1, 2, 3, 4].map(|number| Splitter::place(row, number));
+        assert_eq!(places, [Some(0..1), Some(3..7), Some(9..9), Some(10..10), None]);
+        let doubled = b"a,b,\"c \"\"d\"\"\",e";
+        assert_eq!([1, 2, 3].map(|number| Splitter::place(doubled, number)), [Some(2..3), None, None]);
         let copy = b"ab \"c\"d\"";
         assert_eq!(
             splitter.places(b"a,\"b \"\"c\"\"\",,d,\"\"\"\""),

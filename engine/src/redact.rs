@@ -196,7 +196,8 @@ impl Redactor {
     /// Whether neither this text nor any that differs from it in its digits alone holds a secret; `false` says nothing.
     /// Takes longer than [`Redactor::is_clean`] where the text hints at one.
     pub fn is_clean_for_all_digits(&self, text: &str) -> bool {
-        if !self.overlooks_digits || self.cards && screen::may_hold_card(text.as_bytes()) {
+        let may_hold_card = || screen::may_hold_card(text.as_bytes()) && cards::has_room_for_one(text);
+        if !self.overlooks_digits || self.cards && may_hold_card() {
             return false;
         }
         let mut candidates = self.candidates(text);

@@ -62,7 +62,7 @@ mod tests {
             parts in prop::collection::vec(
                 prop::sample::select(vec![
                     "pin=", "shipping ", "token ", "secret: ", "ab12", "1234", "0", " ", "cookie", "=", "mysql -p", "x9y", "AKIA",
-                    "IOSFODNN7EXAMPLE", "password is ", "Bearer ", "4111 1111 1111 ", "aws ", "eyJ",
+                    "IOSFODNN7EXAMPLE", "password is ", "Bearer ", "4111 1111 1111 ", "4111111111111111", "_", "-", "aws ", "eyJ",
                 ]),
                 1..8,
             ),
@@ -91,6 +91,7 @@ mod tests {
         );
         assert!(!redactor.is_clean_for_all_digits("pin=1234"));
         assert!(!redactor.is_clean_for_all_digits("4111 1111 1111 1112"));
+        assert!(redactor.is_clean_for_all_digits("block blk_4111111111111111 of 41111111111111112222"));
         let own = Redactor::new(&[Pattern::parse("id=id7[0-9]+").unwrap()]).unwrap();
         assert!(!own.is_clean_for_all_digits("nothing"));
         let own = Redactor::new(&[Pattern::parse("id=id[0-9]+").unwrap()]).unwrap();

@@ -5,27 +5,37 @@ const MOST: usize = 16;
 
 /// The text with its card numbers replaced, `None` where it has none.
 pub(super) fn replace(text: &str) -> Option<String> {
-    let bytes = text.as_bytes();
     let mut out = String::new();
     let mut copied = 0;
-    let mut at = 0;
-    while let Some(offset) = bytes.get(at..).and_then(|rest| rest.iter().position(u8::is_ascii_digit)) {
-        let start = at + offset;
-        let run = Run::at(bytes, start);
-        let stands_alone = start == 0 || !is_part_of_word(bytes[start - 1]);
-        let ends = bytes.get(run.end).is_none_or(|byte| !is_part_of_word(*byte) || *byte == b'.');
-        if stands_alone && ends && run.is_card() {
-            out.push_str(&text[copied..start]);
-            out.push_str("[redacted:card]");
-            copied = run.end;
-        }
-        at = run.end;
+    for run in runs(text.as_bytes()).filter(Run::is_card) {
+        out.push_str(&text[copied..run.start]);
+        out.push_str("[redacted:card]");
+        copied = run.end;
     }
     if copied == 0 {
         return None;
     }
     out.push_str(&text[copied..]);
     Some(out)
+}
+
+/// Whether the text would hold a card number with some other digits.
+pub(super) fn has_room_for_one(text: &str) -> bool {
+    runs(text.as_bytes()).any(|run| run.has_length_of_card())
+}
+
+/// Digits that are no part of a word; where they are does not depend on which they are.
+fn runs(bytes: &[u8]) -> impl Iterator<Item = Run> {
+    let mut at = 0;
+    let mut next = move || {
+        let start = at + bytes.get(at..)?.iter().position(u8::is_ascii_digit)?;
+        let run = Run::at(bytes, start);
+        at = run.end;
+        let stands_alone = start == 0 || !is_part_of_word(bytes[start - 1]);
+        let ends = bytes.get(run.end).is_none_or(|byte| !is_part_of_word(*byte) || *byte == b'.');
+        Some((stands_alone && ends).then_some(run))
+    };
+    std::iter::from_fn(move || next()).flatten()
 }
 
 fn is_part_of_word(byte: u8) -> bool {
@@ -36,12 +46,13 @@ fn is_part_of_word(byte: u8) -> bool {
 struct Run {
     digits: [u8; MOST],
     count: usize,
+    start: usize,
     end: usize,
 }
 
 impl Run {
     fn at(bytes: &[u8], start: usize) -> Self {
-        let mut run = Self { digits: [0; MOST], count: 0, end: start };
+        let mut run = Self { digits: [0; MOST], count: 0, start, end: start };
         let mut at = start;
         while let Some(byte) = bytes.get(at) {
             if byte.is_ascii_digit() {
@@ -60,8 +71,12 @@ impl Run {
         run
     }
 
+    fn has_length_of_card(&self) -> bool {
+        (FEWEST..=MOST).contains(&self.count)
+    }
+
     fn is_card(&self) -> bool {
-        if !(FEWEST..=MOST).contains(&self.count) {
+        if !self.has_length_of_card() {
             return false;
         }
         let digits = &self.digits[..self.count];
