@@ -66,6 +66,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // As the scorer's source sets them.
     config.set("statistics.interval.ms", "1000").set("queued.max.messages.kbytes", "16384");
     config.set("fetch.max.bytes", "8388608").set("session.timeout.ms", "45000");
+    config.set("fetch.queue.backoff.ms", "20");
     let forwarding = Forwarding::default();
     let consumer = BatchConsumer::new(&config, Batches(forwarding.clone()), forwarding)?;
     consumer.subscribe(&[&arguments.topic])?;

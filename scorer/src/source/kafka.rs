@@ -101,6 +101,9 @@ pub fn consumer_config(settings: &KafkaSettings) -> ClientConfig {
         // Bounds what librdkafka holds for us; its defaults are 64 MiB and more.
         ("queued.max.messages.kbytes", "16384"),
         ("fetch.max.bytes", "8388608"),
+        // While that is full, librdkafka looks so often whether it still is; its default of 1000 ms lets a queue of small
+        // messages run empty long before.
+        ("fetch.queue.backoff.ms", "20"),
         ("session.timeout.ms", "45000"),
     ] {
         if settings.client.property(name).is_none() {
