@@ -3,6 +3,7 @@
 
 mod blind;
 mod cards;
+mod clean;
 mod patterns;
 mod screen;
 
@@ -12,8 +13,9 @@ use std::sync::OnceLock;
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::Regex;
 
-use crate::decode::Events;
 use crate::event::LogEvent;
+use crate::features::stable_hash;
+pub use clean::CleanTexts;
 pub use patterns::{DEFAULT_PATTERNS, SENSITIVE_NAMES};
 use screen::Screen;
 
@@ -103,6 +105,10 @@ pub struct Redactor {
     always: u64,
     cards: bool,
     names: bool,
+    /// No text of plain bytes alone holds a hint (see `clean::is_plain`).
+    overlooks_plain: bool,
+    /// Equal for redactors of the same patterns.
+    digest: u64,
 }
 
 impl Default for Redactor {
@@ -147,6 +153,8 @@ impl Redactor {
             always: 0,
             cards: false,
             names: false,
+            overlooks_plain: true,
+            digest: 0,
         }
     }
 
@@ -176,6 +184,12 @@ impl Redactor {
             }
             redactor.patterns.push(Compiled { pattern, regex: OnceLock::new() });
         }
+        let hints = &redactor.hints;
+        redactor.overlooks_plain =
+            redactor.always == 0 && hints.iter().all(|hint| hint.bytes().any(|byte| !clean::is_plain(byte)));
+        let patterns = redactor.patterns.iter().map(|compiled| &compiled.pattern);
+        let texts = patterns.flat_map(|pattern| pattern.hints.iter().chain([&pattern.kind, &pattern.regex]));
+        redactor.digest = texts.fold(1, |digest, text| stable_hash(digest, text.as_bytes()));
         redactor.screen = Screen::new(&redactor.hints.iter().map(String::as_str).collect::<Vec<_>>());
         redactor
     }
@@ -229,18 +243,20 @@ impl Redactor {
         changed
     }
 
-    /// As [`Redactor::redact`], for the events that `bytes` were decoded to just now: where nothing in the record
-    /// hints at a secret, they are not searched one by one.
-    pub fn redact_decoded(&self, bytes: &[u8], events: &mut Events) -> usize {
-        if !events.is_verbatim() || !self.is_clean(bytes) {
-            return events.iter_mut().map(|event| self.redact(event)).sum();
-        }
-        let has_made_messages = events.has_made_messages();
-        let redact = |event: &mut LogEvent| {
-            let of_message = if has_made_messages { self.redact_in_place(&mut event.message) } else { 0 };
-            of_message + self.redact_named(event)
+    /// As [`Redactor::redact`], with the same result, in less time where texts repeat but for their digits.
+    pub fn redact_knowing(&self, event: &mut LogEvent, clean: &mut CleanTexts) -> usize {
+        clean.serve(self.digest ^ u64::from(self.cards));
+        let mut redact = |text: &mut String| {
+            let is_clean = self.overlooks_plain && clean::is_plain_text(text.as_bytes())
+                || clean.is_clean(text, |text| self.is_clean_for_all_digits(text));
+            if is_clean { 0 } else { self.redact_in_place(text) }
         };
-        events.iter_mut().map(redact).sum()
+        let mut changed = redact(&mut event.message) + redact(&mut event.service);
+        for (name, value) in &mut event.attributes {
+            let by_name = if self.names { redact_named(name, value) } else { None };
+            changed += by_name.unwrap_or_else(|| redact(value));
+        }
+        changed
     }
 
     /// Replaces the secrets of an event's message, service and attributes; returns how many texts were changed.

@@ -10,9 +10,9 @@ mod events;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use engine::decode::{Decoder, Events, RecordContext};
+use engine::decode::{Decoder, Events, KnownNames, RecordContext};
 use engine::model::Scratch;
-use engine::redact::Redactor;
+use engine::redact::{CleanTexts, Redactor};
 use events::{odd, params, train, usual};
 
 thread_local! {
@@ -107,6 +107,28 @@ fn decoding_and_redacting_json_lines_allocates_nothing_in_the_steady_state() {
             let decoded = decoder.decode_into(line.as_bytes(), RecordContext::default(), &mut events);
             assert_eq!((decoded, events.len()), (Ok(()), 1));
             assert_eq!(redactor.redact(&mut events[0]), 0);
+        }
+    }
+    assert_eq!(ALLOCATIONS.get(), before);
+}
+
+#[test]
+fn what_is_known_of_earlier_lines_takes_no_allocation_either() {
+    let lines: Vec<String> = (0..500).map(json_line).collect();
+    let (decoder, redactor) = (Decoder::default(), Redactor::default());
+    let (mut known, mut clean) = (KnownNames::default(), CleanTexts::new(3));
+    let mut events = Events::default();
+    let mut before = 0;
+    for round in 0..3 {
+        if round == 2 {
+            before = ALLOCATIONS.get();
+        }
+        for line in &lines {
+            events.clear();
+            let decoded =
+                decoder.decode_knowing(line.as_bytes(), RecordContext::default(), &mut known, &mut events);
+            assert_eq!((decoded, events.len()), (Ok(()), 1));
+            assert_eq!(redactor.redact_knowing(&mut events[0], &mut clean), 0);
         }
     }
     assert_eq!(ALLOCATIONS.get(), before);

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use engine::decode::{Decoder, Events, RecordContext, Rejected};
+use engine::decode::{Decoder, Events, KnownNames, RecordContext, Rejected};
 use engine::event::LogEvent;
 use engine::model::{Judged, Scratch};
+use engine::redact::CleanTexts;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -187,6 +188,8 @@ impl Supply {
 /// Reads records.
 struct Reader {
     decoder: Decoder,
+    known: KnownNames,
+    clean: CleanTexts,
     parts: Parts,
     scratch: Scratch,
     told: Told,
@@ -224,25 +227,18 @@ impl Reader {
     }
 
     /// The events of a record, secrets taken out.
-    fn decode(&self, record: &Borrowed<'_>, out: &mut Events) -> Result<(), Rejected> {
-        let redactor = &self.parts.settings.redactor;
-        let bytes = match record.body() {
-            Some(Body::Decoded { event, .. }) => {
-                out.push((**event).clone());
-                None
-            }
+    fn decode(&mut self, record: &Borrowed<'_>, out: &mut Events) -> Result<(), Rejected> {
+        match record.body() {
+            Some(Body::Decoded { event, .. }) => out.push((**event).clone()),
             Some(Body::Rejected { rejected, .. }) => return Err(rejected.clone()),
-            Some(Body::Raw(_) | Body::Joined { .. }) | None => Some(record.bytes()),
-        };
-        if let Some(bytes) = bytes {
-            let context =
-                RecordContext { transport_time: record.transport_time(), service: record.service() };
-            self.decoder.decode_into(bytes, context, out)?;
-            redactor.redact_decoded(bytes, out);
-            return Ok(());
+            Some(Body::Raw(_) | Body::Joined { .. }) | None => {
+                let context =
+                    RecordContext { transport_time: record.transport_time(), service: record.service() };
+                self.decoder.decode_knowing(record.bytes(), context, &mut self.known, out)?;
+            }
         }
         for event in out.iter_mut() {
-            redactor.redact(event);
+            self.parts.settings.redactor.redact_knowing(event, &mut self.clean);
         }
         Ok(())
     }
@@ -279,6 +275,8 @@ impl Turns {
         let judges = settings.learn.online.is_none();
         let reader = Reader {
             decoder: Decoder::new(settings.decode.clone()),
+            known: KnownNames::default(),
+            clean: remember::clean_texts(),
             parts: parts.clone(),
             scratch: remember::scratch(if judges { settings.model.table_lines } else { 0 }),
             told: Told::default(),

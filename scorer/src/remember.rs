@@ -1,8 +1,10 @@
-//! The buffers of one scoring thread with its table of recent lines, as the settings want it. Scores nothing itself.
+//! What one scoring thread remembers: its buffers with the table of recent lines, as the settings want it, and texts
+//! without secrets. Scores nothing itself.
 
 use std::hash::{BuildHasher, RandomState};
 
 use engine::model::{Scratch, TableCounts};
+use engine::redact::CleanTexts;
 
 use crate::metrics::Metrics;
 
@@ -14,6 +16,11 @@ pub fn scratch(lines: usize) -> Scratch {
 /// The same for a thread that explains odd lines: where it may remember lines (`lines` is not 0), explanations too.
 pub fn explaining(scratch: Scratch, lines: usize) -> Scratch {
     if lines > 0 { scratch.with_explanations(seed()) } else { scratch }
+}
+
+/// No text is known to be clean yet.
+pub fn clean_texts() -> CleanTexts {
+    CleanTexts::new(seed())
 }
 
 /// Drawn anew for every table, so that nobody can write lines that share a key.

@@ -21,17 +21,12 @@ pub struct Events {
     used: usize,
     spare: Vec<(String, String)>,
     pub(super) spans: Spans,
-    /// Whether every text of the record that was decoded last is a piece of its bytes as they came.
-    pub(super) verbatim: bool,
-    /// Whether messages are made of several such pieces.
-    pub(super) made_messages: bool,
 }
 
 impl Events {
     /// Forgets the events and keeps their buffers.
     pub fn clear(&mut self) {
         self.truncate(0);
-        self.verbatim = false;
     }
 
     /// Forgets the events from number `length` on.
@@ -62,18 +57,6 @@ impl Events {
         }
         self.used += 1;
         Filling { event: &mut self.all[self.used - 1], spare: &mut self.spare }
-    }
-
-    /// Whether every text of the events is a piece of the record's bytes as they came, so that what those bytes do
-    /// not hold, the events do not hold either; but for messages where [`Events::has_made_messages`]. Speaks of the
-    /// record that was decoded last.
-    pub const fn is_verbatim(&self) -> bool {
-        self.verbatim
-    }
-
-    /// Whether messages are made of several pieces of the record, as those of web accesses are.
-    pub const fn has_made_messages(&self) -> bool {
-        self.made_messages
     }
 }
 

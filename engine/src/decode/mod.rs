@@ -28,6 +28,7 @@ pub(crate) mod time;
 pub mod web;
 
 pub use events::Events;
+pub use json::heads::KnownNames;
 pub use reject::{RejectReason, Rejected};
 pub use settings::{DecodeSettings, FieldNames, PatternError, UserPattern};
 pub use shape::{DECODERS, Decoded, Record, Scope, Shape};
@@ -123,9 +124,32 @@ impl Decoder {
         context: RecordContext<'_>,
         out: &mut Events,
     ) -> Result<(), Rejected> {
+        self.decode_following(record, context, None, out)
+    }
+
+    /// As [`Decoder::decode_into`], with the same result, in less time where the records' fields repeat.
+    ///
+    /// # Errors
+    /// As [`Decoder::decode`].
+    pub fn decode_knowing(
+        &self,
+        record: &[u8],
+        context: RecordContext<'_>,
+        known: &mut KnownNames,
+        out: &mut Events,
+    ) -> Result<(), Rejected> {
+        self.decode_following(record, context, Some(known), out)
+    }
+
+    fn decode_following(
+        &self,
+        record: &[u8],
+        context: RecordContext<'_>,
+        known: Option<&mut KnownNames>,
+        out: &mut Events,
+    ) -> Result<(), Rejected> {
         let before = out.len();
-        (out.verbatim, out.made_messages) = (false, false);
-        let result = self.decode_record(record, context, out);
+        let result = self.decode_record(record, context, known, out);
         if result.is_err() {
             out.truncate(before);
         }
@@ -145,6 +169,7 @@ impl Decoder {
         &self,
         bytes: &[u8],
         context: RecordContext<'_>,
+        known: Option<&mut KnownNames>,
         out: &mut Events,
     ) -> Result<(), Rejected> {
         let limit = self.settings.limits.max_line_bytes;
@@ -161,7 +186,7 @@ impl Decoder {
         let record = Record::new(bytes);
         if self.goes_to_json(bytes)
             && let Ok(text) = record.text()
-            && json::flat::decode(text.trim(), &scope, out)
+            && json::flat::decode(text.trim(), &scope, known, out)
         {
             return Ok(());
         }

@@ -5,6 +5,7 @@ use memchr::memmem::Finder;
 use regex::Regex;
 
 use crate::event::Limits;
+use crate::features::stable_hash;
 
 /// Which names hold which part of a record. The first name of a list that a record has wins. A name in lower
 /// case matches any case; a name with a capital letter matches exactly. Nested names are joined by dots.
@@ -250,6 +251,7 @@ pub(super) struct NameTable {
     pub status: Names,
     parts: PartNames,
     otlp: Finder<'static>,
+    digest: u64,
 }
 
 impl NameTable {
@@ -290,13 +292,22 @@ impl NameTable {
             (Part::Url, &table.url),
             (Part::Status, &table.status),
         ];
-        Self { parts: PartNames::new(&lists), ..table.clone() }
+        // Lists are told apart by what no name can hold.
+        let all = lists.iter().flat_map(|(_, names)| names.iter().chain(["\n"])).chain(table.unwrap.iter());
+        let digest = all.fold(0, |digest, name| stable_hash(digest, name.as_bytes()));
+        Self { parts: PartNames::new(&lists), digest, ..table.clone() }
+    }
+
+    /// Equal for tables of equal names.
+    pub(super) const fn digest(&self) -> u64 {
+        self.digest
     }
 
     fn without_parts(names: &FieldNames) -> Self {
         Self {
             parts: PartNames::new(&[]),
             otlp: Finder::new(super::otlp::HEAD_MARK),
+            digest: 0,
             time: Names::new(&names.time),
             level: Names::new(&names.level),
             severity_number: Names::new(&names.severity_number),

@@ -83,11 +83,6 @@ impl<'a> Scope<'a> {
         Self { keeps_time: true, ..*self }
     }
 
-    /// Whether this is the record proper, not one inside another.
-    pub(super) const fn is_outermost(&self) -> bool {
-        self.wrapping == 0
-    }
-
     /// The scope for a record inside this one, `None` when records are wrapped too often to be meant.
     pub(super) fn inner(&self, context: RecordContext<'a>) -> Option<Self> {
         (self.wrapping < MAX_WRAPPING).then(|| Self { context, wrapping: self.wrapping + 1, ..*self })

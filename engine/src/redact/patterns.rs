@@ -149,17 +149,17 @@ pub(super) fn sensitive_name(name: &str) -> Option<&'static str> {
     if !matches!(end, b'd' | b'e' | b'l' | b'n' | b's' | b't' | b'y') {
         return None;
     }
-    let last = name.rsplit('.').next().unwrap_or(name).as_bytes();
+    let name = name.as_bytes();
     let by_end = SENSITIVE_NAMES
         .iter()
-        .find(|(name, _)| name.as_bytes().last() == Some(&end) && ends_with(last, name.as_bytes()))
+        .find(|(listed, _)| listed.as_bytes().last() == Some(&end) && ends_with(name, listed.as_bytes()))
         .map(|(_, kind)| *kind);
-    by_end.or_else(|| (end == b'n' && is_pin(last)).then_some("pin"))
+    by_end.or_else(|| (end == b'n' && is_pin(name)).then_some("pin"))
 }
 
 /// Many words end in `pin`, so it has to be the whole last part of a name.
 fn is_pin(name: &[u8]) -> bool {
-    let last = name.rsplit(|byte| matches!(byte, b'_' | b'-')).next();
+    let last = name.rsplit(|byte| matches!(byte, b'_' | b'-' | b'.')).next();
     last.is_some_and(|part| part.eq_ignore_ascii_case(b"pin"))
 }
 

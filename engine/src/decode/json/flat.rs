@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use super::heads::{Following, KnownNames, Meaning};
 use super::reader::Reader;
 use crate::decode::events::{Events, Filling};
 use crate::decode::fields::{self, integer};
@@ -45,11 +46,17 @@ impl Found {
 }
 
 /// Decodes a record's text and says whether it did; where not, nothing is appended.
-pub(in crate::decode) fn decode(text: &str, scope: &Scope<'_>, out: &mut Events) -> bool {
+pub(in crate::decode) fn decode(
+    text: &str,
+    scope: &Scope<'_>,
+    known: Option<&mut KnownNames>,
+    out: &mut Events,
+) -> bool {
     let mut spans = std::mem::take(&mut out.spans);
     spans.0.clear();
     let before = out.len();
-    let found = scan(text, scope, &mut spans.0);
+    let following = known.map(|known| known.follow(scope.names().digest()));
+    let found = scan(text, scope, following, &mut spans.0);
     let decoded = found.and_then(|found| fill(text, &spans.0, found, scope, out)).is_some();
     if !decoded {
         out.truncate(before);
@@ -59,46 +66,51 @@ pub(in crate::decode) fn decode(text: &str, scope: &Scope<'_>, out: &mut Events)
 }
 
 /// Notes the fields of an object that holds no other one. `None`: not of this kind, or at fault.
-fn scan(text: &str, scope: &Scope<'_>, fields: &mut Vec<Field>) -> Option<Found> {
-    let names = scope.names();
+fn scan(
+    text: &str,
+    scope: &Scope<'_>,
+    mut following: Option<Following<'_>>,
+    fields: &mut Vec<Field>,
+) -> Option<Found> {
     let limits = &scope.settings().limits;
     let most = limits.max_attributes.min(usize::from(u16::MAX) - 1);
-    u32::try_from(text.len()).ok()?;
+    u32::try_from(text.len()).ok().filter(|_| limits.max_depth > 0)?;
     let mut found = Found::default();
     let mut cursor = Cursor { bytes: text.as_bytes(), at: 0 };
-    cursor.expect(b'{')?;
     loop {
-        cursor.space();
-        cursor.expect(b'"')?;
-        let (start, end, escaped) = cursor.string()?;
-        if escaped || limits.max_depth == 0 {
-            return None;
-        }
-        cursor.space();
-        cursor.expect(b':')?;
-        cursor.space();
+        let from = cursor.at;
+        let foreseen = following.as_mut().and_then(|following| following.next(cursor.bytes.get(from..)?));
+        let (name, meaning) = match foreseen {
+            Some(head) => {
+                cursor.at += head.length();
+                let (start, end) = head.name();
+                ((from + start, from + end), *head.meaning())
+            }
+            None => {
+                let (name, meaning) = cursor.head(text, scope)?;
+                if let Some(following) = &mut following {
+                    following.take(&cursor.bytes[from..cursor.at], (name.0 - from, name.1 - from), meaning);
+                }
+                (name, meaning)
+            }
+        };
         let (kind, value, is_number) = cursor.value(text, limits)?;
         let index = u16::try_from(fields.len()).ok().filter(|_| fields.len() < most)?;
-        let name = &text[start..end];
-        if names.wraps(name) || (index == 0 && name.starts_with("schema")) {
-            return None;
-        }
         if kind != Kind::Null {
             let is_text = matches!(kind, Kind::Text);
-            for (part, rank) in names.parts(name) {
-                // Whether the others are needed is not known yet.
-                let may_be_escaped = matches!(part, Part::Message | Part::Method | Part::Url | Part::Status);
-                if kind == Kind::Escaped && !may_be_escaped {
+            for (part, rank) in meaning.parts() {
+                if kind == Kind::Escaped && !MAY_BE_ESCAPED.iter().any(|other| *other as u8 == part) {
                     return None;
                 }
-                let is_better = found.0[part as usize].is_none_or(|best| (rank, index) < best);
+                let best = &mut found.0[usize::from(part)];
+                let is_better = best.is_none_or(|best| (rank, index) < best);
                 if is_better && !(is_text && text[value.0..value.1].trim().is_empty()) {
-                    found.0[part as usize] = Some((rank, index));
+                    *best = Some((rank, index));
                 }
             }
         }
         fields.push(Field {
-            name: (start as u32, end as u32),
+            name: (name.0 as u32, name.1 as u32),
             value: (value.0 as u32, value.1 as u32),
             kind,
             is_number,
@@ -108,9 +120,11 @@ fn scan(text: &str, scope: &Scope<'_>, fields: &mut Vec<Field>) -> Option<Found>
             cursor.space();
             return (cursor.at == cursor.bytes.len()).then_some(found);
         }
-        cursor.expect(b',')?;
     }
 }
+
+/// Parts of which it is not known yet whether they are needed, when a backslash is met in them.
+const MAY_BE_ESCAPED: [Part; 4] = [Part::Message, Part::Method, Part::Url, Part::Status];
 
 /// Makes the event. `None`: this needs the general way.
 fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut Events) -> Option<()> {
@@ -140,11 +154,9 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
         None => Some((found.at(Part::Method)?, found.at(Part::Url)?, status?)),
     };
     let mut filling = out.next();
-    let mut is_verbatim = true;
     for (index, field) in fields.iter().enumerate() {
         if Some(index) == message_at {
             write(text, field, scope, &mut filling.event.message)?;
-            is_verbatim &= field.kind != Kind::Escaped;
         } else if Some(index) == service_at {
             let service = value(field);
             let from_docker = name(field) == "container_name";
@@ -152,7 +164,6 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
             filling.event.service.push_str(service);
         } else if Some(index) != time_at && Some(index) != level_at && field.kind != Kind::Null {
             write(text, field, scope, filling.attribute(name(field)))?;
-            is_verbatim &= field.kind != Kind::Escaped;
         }
     }
     let Filling { event, .. } = filling;
@@ -162,7 +173,6 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
     if event.service.is_empty()
         && let Some(known) = scope.context.service.or(request.map(|_| "web"))
     {
-        is_verbatim = false;
         event.service.push_str(known);
     }
     if let Some((method, url, status)) = request {
@@ -176,12 +186,9 @@ fn fill(text: &str, fields: &[Field], found: Found, scope: &Scope<'_>, out: &mut
         return None;
     }
     if event.level.is_none() {
-        is_verbatim = false;
         plain::read_message(event, scope);
     }
     fields::check(event, scope).ok()?;
-    out.verbatim = is_verbatim && scope.is_outermost();
-    out.made_messages = request.is_some();
     Some(())
 }
 
@@ -229,6 +236,24 @@ struct Cursor<'a> {
 }
 
 impl Cursor<'_> {
+    /// Passes over what stands in front of a value, from the brace or comma on; the name's place, and what it means.
+    fn head(&mut self, text: &str, scope: &Scope<'_>) -> Option<((usize, usize), Meaning)> {
+        let is_first = self.at == 0;
+        self.expect(if is_first { b'{' } else { b',' })?;
+        self.space();
+        self.expect(b'"')?;
+        let (start, end, escaped) = self.string()?;
+        self.space();
+        self.expect(b':')?;
+        self.space();
+        let name = &text[start..end];
+        let names = scope.names();
+        if escaped || names.wraps(name) || (is_first && name.starts_with("schema")) {
+            return None;
+        }
+        Some(((start, end), Meaning::of(name, names)))
+    }
+
     fn peek(&self) -> Option<u8> {
         self.bytes.get(self.at).copied()
     }
@@ -357,11 +382,11 @@ mod tests {
 
     use super::*;
     use crate::decode::json::{event, reader};
-    use crate::decode::{Decoder, RecordContext};
+    use crate::decode::{DecodeSettings, Decoder, RecordContext};
     use crate::event::LogEvent;
 
-    /// What the flat way and the general way make of a text.
-    fn both(text: &str) -> (Option<LogEvent>, Option<LogEvent>) {
+    /// What the flat way and the general way make of a text; `known` may hold the names of others.
+    fn both(text: &str, known: Option<&mut KnownNames>) -> (Option<LogEvent>, Option<LogEvent>) {
         let decoder = Decoder::default();
         let context = RecordContext { transport_time: EventTime::from_micros(7), service: Some("known") };
         let scope = Scope::new(&decoder, context);
@@ -369,19 +394,35 @@ mod tests {
         out.next().attribute("left").push_str("over");
         out.next().event.message.push_str("left over");
         out.clear();
-        let flat = decode(text.trim(), &scope, &mut out).then(|| out[0].clone());
+        let flat = decode(text.trim(), &scope, known, &mut out).then(|| out[0].clone());
         assert_eq!(out.len(), usize::from(flat.is_some()));
         let general =
             reader::object(text.trim(), &decoder.settings().limits).and_then(|fields| event(fields, &scope));
         (flat, general.ok())
     }
 
-    fn assert_same(text: &str) -> bool {
-        let (flat, general) = both(text);
+    fn assert_same(text: &str, known: &mut KnownNames) -> bool {
+        let (flat, general) = both(text, None);
         if flat.is_some() {
             assert_eq!(flat, general, "{text}");
         }
+        // When its names come for the first time, and when they come again.
+        for _ in 0..2 {
+            assert_eq!(both(text, Some(known)).0, flat, "{text}");
+        }
         flat.is_some()
+    }
+
+    fn object() -> impl Strategy<Value = String> {
+        let fields = prop::collection::vec((name(), value(), " ?", "[,{:]?"), 0..7);
+        (fields, "[ }x]?").prop_map(|(fields, end)| {
+            let field = |(at, (name, value, space, fault)): (usize, (String, String, String, String))| {
+                let fault = if at == 3 { fault } else { String::new() };
+                format!("{space}\"{name}\"{space}:{space}{value}{fault}")
+            };
+            let fields: Vec<String> = fields.into_iter().enumerate().map(field).collect();
+            format!("{{{}}}{end}", fields.join(","))
+        })
     }
 
     fn name() -> impl Strategy<Value = String> {
@@ -469,25 +510,54 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]
-        fn the_flat_way_makes_the_same_event_as_the_general_way(
-            fields in prop::collection::vec((name(), value(), " ?"), 0..7), end in "[ }x]?",
+        fn the_flat_way_makes_the_same_event_as_the_general_way_whatever_names_came_before(
+            objects in prop::collection::vec(object(), 1..6),
         ) {
-            let fields: Vec<String> =
-                fields.iter().map(|(name, value, space)| format!("{space}\"{name}\"{space}:{space}{value}")).collect();
-            assert_same(&format!("{{{}}}{end}", fields.join(",")));
+            let mut known = KnownNames::default();
+            for object in objects.iter().chain(&objects) {
+                assert_same(object, &mut known);
+            }
+        }
+    }
+
+    #[test]
+    fn names_beyond_those_that_are_kept_read_as_before() {
+        let mut known = KnownNames::default();
+        for record in 0..3_000 {
+            let one = format!(r#"{{"n{}":1,"message":"m {record}","x{record}":2}}"#, record % 700);
+            assert!(assert_same(&one, &mut known), "{one}");
+            let faulty = format!(r#"{{"message":"m"{{"n{}":1}}"#, record % 700);
+            assert!(!assert_same(&faulty, &mut known), "{faulty}");
+        }
+    }
+
+    #[test]
+    fn names_of_other_settings_are_not_taken_for_ones_own() {
+        let names =
+            |time: &str| crate::decode::FieldNames { time: vec![time.to_owned()], ..Default::default() };
+        let decoder = |time| Decoder::new(DecodeSettings { names: names(time), ..DecodeSettings::default() });
+        let (one, other) = (decoder("then"), decoder("when"));
+        let (mut known, mut out) = (KnownNames::default(), Events::default());
+        for _ in 0..3 {
+            for (decoder, time) in [(&one, 1_000_000), (&other, 2_000_000)] {
+                out.clear();
+                let record = br#"{"then":1,"when":2,"message":"m"}"#;
+                decoder.decode_knowing(record, RecordContext::default(), &mut known, &mut out).unwrap();
+                assert_eq!(out[0].timestamp, EventTime::from_micros(time));
+            }
         }
     }
 
     #[test]
     fn the_fuzzers_corpus_decodes_the_same_both_ways() {
         let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
-        let mut read = 0;
+        let (mut read, mut known) = (0, KnownNames::default());
         for target in std::fs::read_dir(&corpus).unwrap() {
             let Ok(files) = std::fs::read_dir(target.unwrap().path()) else { continue };
             for file in files {
                 let bytes = std::fs::read(file.unwrap().path()).unwrap();
                 if let Ok(text) = std::str::from_utf8(&bytes) {
-                    assert_same(text);
+                    assert_same(text, &mut known);
                     read += 1;
                 }
             }
@@ -505,7 +575,7 @@ mod tests {
             r#"{"verb":"GET","path":"/a b","code":"200"}"#,
             r#"{"msg":"done","method":"PUT","url":"/x","status":404,"path":"a\"b"}"#,
         ] {
-            assert!(assert_same(text), "{text}");
+            assert!(assert_same(text, &mut KnownNames::default()), "{text}");
         }
     }
 }

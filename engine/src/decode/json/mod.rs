@@ -1,6 +1,7 @@
 //! JSON: one object per record, an array of them, or a JSON string that holds either or a line of text.
 
 pub(super) mod flat;
+pub(super) mod heads;
 pub(super) mod reader;
 
 use super::fields;
@@ -63,7 +64,7 @@ impl Shape for Json {
                 find_and_decode(&Record::of_text(&inner), &inner_scope, out)?;
             }
             Some(b'{') => {
-                if !flat::decode(text, scope, out) {
+                if !flat::decode(text, scope, None, out) {
                     out.push(event(reader::object(text, limits)?, scope)?);
                 }
             }
