@@ -18,30 +18,30 @@ pub struct OutlineKey(pub u128);
 impl KeyMaker {
     /// The key of a record's outline.
     pub fn outline(&self, record: &[u8]) -> OutlineKey {
-        let length = record.len();
         let mut chains = self.outline_chains();
-        let Some(last) = record.last_chunk::<STEP>() else {
-            let mut padded = [0; STEP + 1];
-            padded[..length].copy_from_slice(record);
-            return self.end(self.step(chains, &without_digits(&padded)), length);
-        };
-        // Each step looks one byte further than it goes.
-        let mut at = 0;
-        while let Some(bytes) = record.get(at..).and_then(|rest| rest.first_chunk::<{ STEP + 1 }>()) {
+        let last = record.last().copied().unwrap_or_default();
+        // Each step looks one byte further than it goes; the last byte is taken by itself.
+        let mut rest = record;
+        while let Some(bytes) = rest.first_chunk() {
             chains = self.step(chains, &without_digits(bytes));
-            at += STEP;
+            rest = &rest[STEP..];
         }
-        if at < length {
+        if rest.len() > 1 {
             // The last bytes overlap those before; with the length they still tell all records apart.
-            let mut padded = [0; STEP + 1];
-            padded[..STEP].copy_from_slice(last);
-            chains = self.step(chains, &without_digits(&padded));
+            chains = match record.last_chunk() {
+                Some(bytes) => self.step(chains, &without_digits(bytes)),
+                None => {
+                    let mut padded = [0; STEP + 1];
+                    padded[..record.len()].copy_from_slice(record);
+                    self.step(chains, &without_digits(&padded))
+                }
+            };
         }
-        self.end(chains, length)
+        let last = if last.is_ascii_digit() { b'0' } else { last };
+        self.end(chains, u64::from(last) << 56 ^ record.len() as u64)
     }
 
-    fn end(&self, [a, b, c, d]: Chains, length: usize) -> OutlineKey {
-        let length = length as u64;
+    fn end(&self, [a, b, c, d]: Chains, length: u64) -> OutlineKey {
         let (low, high) = (fold(a ^ length, b), fold(c, d ^ length));
         let (low, high) = (fold(low ^ c, high ^ a), fold(high ^ b, low ^ d));
         OutlineKey(u128::from(high) << 64 | u128::from(low))

@@ -60,12 +60,16 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             while reader.next_batch(&mut batch)? {
                 for item in &batch.items {
                     let number = item.number();
-                    put(match *item {
-                        Item::Raw(_) | Item::Clean(..) => model.score(&batch.events[number], &mut scratch),
-                        Item::Again(_, key) => match model.judged_of(key, &mut scratch) {
-                            Some(judged) => judged.score,
-                            None => model.score(&batch.event_again(number, &options.decoder), &mut scratch),
-                        },
+                    let judged = match *item {
+                        Item::Raw(_) => None,
+                        Item::Clean(_, key) | Item::Again(_, key) => model.judged_of(key, &mut scratch),
+                    };
+                    put(match (judged, item) {
+                        (Some(judged), _) => judged.score,
+                        (None, Item::Again(..)) => {
+                            model.score(&batch.event_again(number, &options.decoder), &mut scratch)
+                        }
+                        (None, _) => model.score(&batch.events[number], &mut scratch),
                     })?;
                 }
             }

@@ -11,6 +11,7 @@ use engine::redact::Redactor;
 
 use crate::config::Settings;
 use crate::live::Loaded;
+use crate::remember;
 
 /// A model with its threshold, and whether the lines to be scored are its own training lines.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub struct Judge {
     /// The model was trained on the input itself.
     pub on_itself: bool,
     redactor: Redactor,
+    table_lines: usize,
 }
 
 /// What a line came to.
@@ -38,7 +40,8 @@ impl Judge {
     /// The file cannot be used.
     pub fn with_model(path: &Path, settings: &Settings) -> anyhow::Result<Self> {
         let loaded = Loaded::new(load_model(path)?, &settings.model, Some(path.to_owned()));
-        Ok(Self { loaded, on_itself: false, redactor: settings.redactor.clone() })
+        let table_lines = settings.model.table_lines;
+        Ok(Self { loaded, on_itself: false, redactor: settings.redactor.clone(), table_lines })
     }
 
     /// Trains on the inputs and says so.
@@ -91,7 +94,8 @@ impl Judge {
             program_version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         tell!("no --model: trained on the {rows} lines of the input itself");
-        Ok(Self { loaded: Loaded::new(model, &settings.model, None), on_itself: true, redactor })
+        let table_lines = settings.model.table_lines;
+        Ok(Self { loaded: Loaded::new(model, &settings.model, None), on_itself: true, redactor, table_lines })
     }
 
     /// For lines that the model was not trained on.
@@ -99,9 +103,9 @@ impl Judge {
         Self { on_itself: false, ..self }
     }
 
-    /// Fresh buffers.
+    /// Fresh buffers, with a table of recent lines.
     pub fn scratch(&self) -> Scratch {
-        Scratch::default()
+        remember::scratch(self.table_lines)
     }
 
     fn model(&self) -> &Model {
