@@ -9,6 +9,7 @@
 //! ```
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Instant;
 
@@ -39,7 +40,7 @@ use crate::state::{self, Keeper, Learned, Learning};
 use crate::summary::Summary;
 
 /// Batches that wait to be scored; with `BATCH_BYTES` it bounds the memory of a flood.
-const INTAKE_BATCHES: usize = 2;
+const INTAKE_BATCHES: usize = 4;
 /// Scored batches that wait to be delivered.
 const DELIVERY_BATCHES: usize = 8;
 /// Batches whose findings are delivered together: one sync of a disk for all of them.
@@ -101,10 +102,12 @@ pub fn start(parts: &Parts, runtime: Handle) -> anyhow::Result<(Intake, Pipeline
     let turns = Turns::new(parts, batches, closing.clone(), give_up.clone());
     let supply = Supply::start(turns, runtime)?;
     let scoring = Scoring::new(parts);
-    std::thread::Builder::new().name("score".to_owned()).spawn(move || scoring.run(supply, &scored))?;
-    let (metrics, board, stop) = (parts.metrics.clone(), parts.board.clone(), give_up.clone());
+    let done_work = Done::new(parts);
+    let to = Way { scored, done: done_work.clone() };
+    std::thread::Builder::new().name("score".to_owned()).spawn(move || scoring.run(supply, &to))?;
+    let stop = give_up.clone();
     std::thread::Builder::new().name("deliver".to_owned()).spawn(move || {
-        deliver(&to_deliver, delivery, (&metrics, &board), &stop);
+        deliver(&to_deliver, delivery, &done_work, &stop);
         // An error means that nobody waits any more.
         let _ = done.send(());
     })?;
@@ -142,12 +145,54 @@ struct Work {
     arrived: Option<Instant>,
 }
 
-fn deliver(
-    work: &Receiver<Work>,
-    mut delivery: Delivery,
-    (metrics, board): (&Metrics, &Board),
-    give_up: &CancellationToken,
-) {
+/// What becomes of work that is delivered.
+#[derive(Clone)]
+struct Done {
+    metrics: Metrics,
+    board: Board,
+    /// Work that was sent to be delivered and is not acknowledged yet.
+    on_its_way: Arc<AtomicUsize>,
+}
+
+impl Done {
+    fn new(parts: &Parts) -> Self {
+        Self { metrics: parts.metrics.clone(), board: parts.board.clone(), on_its_way: Arc::default() }
+    }
+
+    fn acknowledge(&self, Work { outcome, ack, arrived, .. }: Work) {
+        if let Some(arrived) = arrived {
+            let took = arrived.elapsed();
+            self.metrics.batches_in_flight.dec();
+            self.metrics.batch_duration_seconds.observe(took.as_secs_f64());
+            self.board.batch_took(took);
+        }
+        ack(outcome);
+    }
+}
+
+/// From scoring to delivery.
+struct Way {
+    scored: SyncSender<Work>,
+    done: Done,
+}
+
+impl Way {
+    /// Most work has nothing to be delivered: where all before it is acknowledged, so is it, without waking anybody.
+    /// `None` where nobody delivers any more.
+    fn send(&self, work: Work) -> Option<()> {
+        let on_its_way = &self.done.on_its_way;
+        if work.outgoing.is_empty() && on_its_way.load(Ordering::Acquire) == 0 {
+            fault::here("before delivery");
+            fault::here("delivered");
+            self.done.acknowledge(work);
+            return Some(());
+        }
+        on_its_way.fetch_add(1, Ordering::Relaxed);
+        self.scored.send(work).ok()
+    }
+}
+
+fn deliver(work: &Receiver<Work>, mut delivery: Delivery, done: &Done, give_up: &CancellationToken) {
     while let Ok(first) = work.recv() {
         let mut together = vec![first];
         together.extend(work.try_iter().take(DELIVER_TOGETHER - 1));
@@ -156,21 +201,15 @@ fn deliver(
         fault::here("before delivery");
         let delivered = delivery.deliver(&outgoing, &|| give_up.is_cancelled());
         fault::here("delivered");
-        for work in together {
-            if let Some(arrived) = work.arrived {
-                metrics.batches_in_flight.dec();
-                if delivered {
-                    let took = arrived.elapsed();
-                    metrics.batch_duration_seconds.observe(took.as_secs_f64());
-                    board.batch_took(took);
-                }
-            }
-            if delivered {
-                (work.ack)(work.outcome);
-            }
-        }
         if !delivered {
+            done.metrics
+                .batches_in_flight
+                .dec_by(together.iter().filter(|work| work.arrived.is_some()).count() as i64);
             return;
+        }
+        for work in together {
+            done.acknowledge(work);
+            done.on_its_way.fetch_sub(1, Ordering::Release);
         }
     }
 }
@@ -228,7 +267,7 @@ impl Scoring {
         }
     }
 
-    fn run(mut self, mut supply: Supply, scored: &SyncSender<Work>) {
+    fn run(mut self, mut supply: Supply, to: &Way) {
         while let Some(next) = supply.next() {
             let work = match next {
                 Next::Batch(begun) => {
@@ -237,7 +276,9 @@ impl Scoring {
                 }
                 Next::Tick(loaded) => self.tick(&loaded),
             };
-            if work.is_some_and(|work| scored.send(work).is_err()) {
+            if let Some(work) = work
+                && to.send(work).is_none()
+            {
                 return;
             }
         }
@@ -502,5 +543,37 @@ impl Scoring {
                 None
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn work_without_records_is_acknowledged_at_once_but_never_before_what_is_on_its_way() {
+        let done = Done { metrics: Metrics::default(), board: Board::default(), on_its_way: Arc::default() };
+        let (scored, to_deliver) = sync_channel(DELIVERY_BATCHES);
+        let way = Way { scored, done: done.clone() };
+        let acknowledged: Arc<Mutex<Vec<u32>>> = Arc::default();
+        let work = |number: u32, outgoing: Vec<Outgoing>| {
+            let acknowledged = Arc::clone(&acknowledged);
+            let ack: Ack = Box::new(move |_| acknowledged.lock().unwrap().push(number));
+            Work { outgoing, outcome: Outcome::default(), ack, arrived: None }
+        };
+        let record = Outgoing::json(sink::Kind::Anomaly, String::new(), b"{}".to_vec());
+        way.send(work(1, Vec::new())).unwrap();
+        assert_eq!(*acknowledged.lock().unwrap(), [1]);
+        way.send(work(2, vec![record])).unwrap();
+        way.send(work(3, Vec::new())).unwrap();
+        assert_eq!(*acknowledged.lock().unwrap(), [1]);
+        let health = Health::default();
+        let delivery = Delivery::new(Vec::new(), health, done.metrics.clone());
+        drop(way);
+        deliver(&to_deliver, delivery, &done, &CancellationToken::new());
+        assert_eq!(*acknowledged.lock().unwrap(), [1, 2, 3]);
+        assert_eq!(done.on_its_way.load(Ordering::Acquire), 0);
     }
 }

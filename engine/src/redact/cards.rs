@@ -27,7 +27,7 @@ pub(super) fn has_room_for_one(text: &str) -> bool {
 /// Digits that are no part of a word; where they are does not depend on which they are.
 fn runs(bytes: &[u8]) -> impl Iterator<Item = Run> {
     let mut at = 0;
-    let mut next = move || {
+    let next = move || {
         let start = at + bytes.get(at..)?.iter().position(u8::is_ascii_digit)?;
         let run = Run::at(bytes, start);
         at = run.end;
@@ -35,7 +35,7 @@ fn runs(bytes: &[u8]) -> impl Iterator<Item = Run> {
         let ends = bytes.get(run.end).is_none_or(|byte| !is_part_of_word(*byte) || *byte == b'.');
         Some((stands_alone && ends).then_some(run))
     };
-    std::iter::from_fn(move || next()).flatten()
+    std::iter::from_fn(next).flatten()
 }
 
 fn is_part_of_word(byte: u8) -> bool {

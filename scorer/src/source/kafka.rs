@@ -18,7 +18,7 @@ use engine::event::EventTime;
 
 use super::assembly::{Arrived, Assembly, Ended, Open};
 use super::positions::{Mark, Shared};
-use super::{DRAIN_SHARE, LOOK, ROOM, Running, spawn, watchdog};
+use super::{DRAIN_SHARE, LOOK, Running, spawn, watchdog};
 use crate::config::KafkaSettings;
 use crate::record::KafkaStream;
 use crate::run::App;
@@ -30,6 +30,8 @@ pub(super) type Partition = (Arc<str>, i32);
 
 /// Name of this source in health and messages.
 pub(super) const PART: &str = "kafka";
+/// Between two looks for room; the batches that the pipeline holds take it longer.
+const ROOM: Duration = Duration::from_millis(1);
 /// A batch that waits longer than this for room makes fetching pause.
 const PAUSE_AFTER: Duration = Duration::from_secs(1);
 /// Events other than messages that are served between two calls for messages.
