@@ -43,7 +43,8 @@ impl Reservoir {
 
     fn skip(&mut self, row: u64) -> u64 {
         self.largest *= (self.unit().ln() / self.size as f64).exp();
-        let gap = (self.unit().ln() / (-self.largest).ln_1p()).floor();
+        let gap = self.unit().ln() / (-self.largest).ln_1p();
+        // The conversion takes the floor.
         row.saturating_add(1).saturating_add(gap as u64)
     }
 
