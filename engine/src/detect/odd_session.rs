@@ -1,9 +1,11 @@
 //! Odd session: the lines of one trace, transaction or other key, judged as a whole once no more come.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::FixedState;
+use hashbrown::HashTable;
 use serde::{Deserialize, Serialize};
 
 use super::anomaly::{Found, cut};
@@ -11,7 +13,9 @@ use super::knobs::{Knobs as _, knobs};
 use super::registry::{At, Detect, Entry, Service, cares};
 use super::{Evidence, Finding, Severity};
 use crate::event::EventTime;
-use crate::model::session::{NeverSeen, OpenSessions, SORTS, Session, Sort, StoredOpen};
+use crate::model::session::{
+    NeverSeen, OpenSessions, SORTS, Session, SessionModel, SessionScore, Sort, StoredOpen,
+};
 use crate::model::{Contamination, Model, Reason, ReasonKind};
 
 pub(crate) const NAME: &str = "odd_session";
@@ -44,7 +48,12 @@ time; beyond them the one that is idle longest is judged early. Without sessions
 a session must come through the same input partition.",
     knobs: OddSession::KNOBS,
     make: |settings| {
-        Box::new(Detector { settings: settings.typed(NAME), judge: None, state: State::default() })
+        Box::new(Detector {
+            settings: settings.typed(NAME),
+            judge: None,
+            known: Known::default(),
+            state: State::default(),
+        })
     },
 };
 
@@ -117,7 +126,76 @@ struct Stored {
 struct Detector {
     settings: Vec<OddSession>,
     judge: Option<Sessions>,
+    known: Known,
     state: State,
+}
+
+/// What is said of every session of one service and with the same numbers of the same patterns.
+#[derive(Clone)]
+struct Judged {
+    score: SessionScore,
+    /// What there is to tell; `None` where the session is not odd.
+    told: Option<Arc<Told>>,
+}
+
+struct Told {
+    severity: Severity,
+    /// What never was, then what else the score comes from.
+    reasons: Vec<String>,
+    /// Whether the first of them never was.
+    has_never: bool,
+}
+
+/// Sessions repeat, so what was said of one is kept: of at most 2,048 sorts, and of none with more than 64 patterns.
+/// Forgetting changes no finding.
+#[derive(Default)]
+struct Known {
+    sorts: HashTable<KnownSort>,
+    hasher: FixedState,
+}
+
+struct KnownSort {
+    service: Box<str>,
+    events: Box<[(u64, u32)]>,
+    judged: Judged,
+}
+
+fn hash(hasher: &FixedState, service: &str, events: impl Iterator<Item = (u64, u32)>) -> u64 {
+    let mut hasher = hasher.build_hasher();
+    service.hash(&mut hasher);
+    events.for_each(|event| event.hash(&mut hasher));
+    hasher.finish()
+}
+
+impl Known {
+    const MOST: usize = 2_048;
+    const MOST_PATTERNS: usize = 64;
+
+    /// What is said of a session, which `judge` says where it is not known.
+    fn of(&mut self, session: &Session, judge: impl FnOnce() -> Judged) -> Judged {
+        if session.patterns() > Self::MOST_PATTERNS {
+            return judge();
+        }
+        let hash = hash(&self.hasher, &session.service, session.counted());
+        let is_same = |sort: &KnownSort| {
+            *sort.service == *session.service && sort.events.iter().copied().eq(session.counted())
+        };
+        if let Some(sort) = self.sorts.find(hash, is_same) {
+            return sort.judged.clone();
+        }
+        if self.sorts.len() >= Self::MOST {
+            self.sorts.clear();
+        }
+        let sort = KnownSort {
+            service: session.service.as_str().into(),
+            events: session.counted().collect(),
+            judged: judge(),
+        };
+        let judged = sort.judged.clone();
+        let again = |sort: &KnownSort| self::hash(&self.hasher, &sort.service, sort.events.iter().copied());
+        self.sorts.insert_unique(hash, sort, again);
+        judged
+    }
 }
 
 fn line_of(at: &At<'_>) -> Evidence {
@@ -153,56 +231,66 @@ impl State {
     }
 }
 
+impl Sessions {
+    fn judge(&self, sessions: &SessionModel, session: &Session) -> Judged {
+        let score = sessions.score(session);
+        let never = sessions.never(session, &self.sorts);
+        let is_grave = never.as_ref().map_or(score.score > self.warning, |never| !never.is_empty());
+        if score.score <= self.odd && !is_grave {
+            return Judged { score, told: None };
+        }
+        let like = sessions.sessions_like(session);
+        let of = if like < sessions.sessions() {
+            format!("{like} training sessions of {}", cut(&session.service, EVENT_BYTES))
+        } else {
+            format!("{like} training sessions")
+        };
+        let mut reasons: Vec<String> =
+            never.iter().flatten().take(MOST_NEVER).map(|never| never_in_words(never, &of)).collect();
+        let has_never = !reasons.is_empty();
+        for reason in sessions.explain(session) {
+            let reason = in_words(&reason, &of);
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        let severity = if is_grave { Severity::Warning } else { Severity::Info };
+        Judged { score, told: Some(Arc::new(Told { severity, reasons, has_never })) }
+    }
+}
+
 impl Detector {
     fn judge(&mut self, closed: &[Session], out: &mut Vec<Finding>) {
         for session in closed {
             let lines = self.state.lines.remove(&session.key);
-            let Some(Sessions { model, odd, warning, sorts }) = &self.judge else { continue };
-            let Some(sessions) = model.sessions() else { continue };
-            let score = sessions.score(session);
-            let never = sessions.never(session, sorts);
-            let is_grave = never.as_ref().map_or(score.score > *warning, |never| !never.is_empty());
-            if score.score <= *odd && !is_grave {
-                continue;
-            }
-            let severity = if is_grave { Severity::Warning } else { Severity::Info };
-            let like = sessions.sessions_like(session);
-            let of = if like < sessions.sessions() {
-                format!("{like} training sessions of {}", cut(&session.service, EVENT_BYTES))
-            } else {
-                format!("{like} training sessions")
-            };
+            let Some(judge) = &self.judge else { continue };
+            let Some(sessions) = judge.model.sessions() else { continue };
+            let Judged { score, told } = self.known.of(session, || judge.judge(sessions, session));
+            let Some(told) = told else { continue };
             let evidence = lines.map(|lines| [Some(lines.first), lines.gravest]).unwrap_or_default();
-            let mut reasons: Vec<String> =
-                never.iter().flatten().take(MOST_NEVER).map(|never| never_in_words(never, &of)).collect();
-            let first = reasons.first().map_or_else(String::new, |reason| format!("; {reason}"));
-            for reason in sessions.explain(session) {
-                let reason = in_words(&reason, &of);
-                if !reasons.contains(&reason) {
-                    reasons.push(reason);
-                }
-            }
+            let first = told.reasons.first().filter(|_| told.has_never);
             let headline = format!(
-                "odd session {}: score {:.3}, odder than {:.2} % of the training sessions; {} lines{first}",
+                "odd session {}: score {:.3}, odder than {:.2} % of the training sessions; {} lines{}",
                 cut(&session.key, EVENT_BYTES),
                 score.score,
                 score.percentile,
-                session.lines
+                session.lines,
+                first.map_or_else(String::new, |reason| format!("; {reason}"))
             );
             let last = session.last.as_micros();
             let found = Found {
                 detector: NAME,
                 service: &session.service,
                 subject: &session.key,
-                severity,
+                severity: told.severity,
                 window: (session.first.as_micros(), last.saturating_add(1)),
                 time: last,
                 episode: 0,
                 headline,
                 value: score.score,
-                bound: *odd,
+                bound: judge.odd,
                 unit: "score",
-                reasons,
+                reasons: told.reasons.clone(),
                 evidence: evidence.into_iter().flatten().collect(),
             };
             out.push(found.into());
@@ -257,6 +345,7 @@ impl Detect for Detector {
     /// Open sessions stay open under a model that puts lines together in the same way, and are dropped otherwise.
     fn set_sessions(&mut self, sessions: Option<&Sessions>) {
         self.judge = sessions.cloned();
+        self.known.sorts.clear();
         let model = sessions.and_then(|sessions| sessions.model.sessions());
         let open = self.state.open.take();
         self.state.open = model.map(|model| match open {

@@ -226,4 +226,34 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    #[test]
+    fn what_was_said_of_a_like_session_changes_no_finding(
+        draws in prop::collection::vec((0_u64..40, 0_usize..6, 0_u32..30), 1..200),
+    ) {
+        let judge = Sessions::of(&MODEL, Some(Contamination::Share(0.01)));
+        let run = |forgets: bool| {
+            let mut rig = Rig::only(&["odd_session"]);
+            rig.bank.set_sessions(judge.clone());
+            let mut time = NOON;
+            for (number, (id, message, after)) in draws.iter().enumerate() {
+                time += f64::from(*after);
+                let message = USUAL.get(*message).copied().unwrap_or("it failed");
+                let mut line = session(*id, time - NOON, &[message]).remove(0);
+                line.number = number as u64 + 1;
+                if forgets {
+                    rig.bank.set_sessions(judge.clone());
+                }
+                rig.push(&line);
+                rig.tick(time);
+            }
+            (1..200).for_each(|second| rig.tick(time + f64::from(second)));
+            rig.found
+        };
+        prop_assert_eq!(run(false), run(true));
+    }
+}
+
 static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| model(Some("order")));

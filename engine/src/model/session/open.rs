@@ -66,6 +66,11 @@ impl Session {
     pub fn patterns(&self) -> usize {
         self.events.len()
     }
+
+    /// The patterns' keys, ascending, each with its number of lines: with the service all that a model looks at.
+    pub(crate) fn counted(&self) -> impl Iterator<Item = (u64, u32)> + '_ {
+        self.events.iter().map(|event| (event.key, event.count))
+    }
 }
 
 /// Reads lines into sessions.
