@@ -15,6 +15,8 @@
 //! All of these decide by whole runs and by the kind of each byte alone, which the canonical form keeps; so the
 //! canonical form of a canonical text is that text.
 
+use std::ops::Range;
+
 use super::block::{BLOCK, Block, Lanes};
 use super::scan;
 
@@ -105,6 +107,13 @@ impl Canonical {
     pub fn keeps_letters(&self) -> bool {
         let keeps = |thing: &Thing| matches!(thing.kind, ThingKind::Mixed | ThingKind::NearlyPrefixed);
         self.addresses.is_empty() && self.mixed.iter().all(keeps)
+    }
+
+    /// Whether what stands in a span may read otherwise in other messages of this text.
+    pub fn may_vary(&self, span: &Range<usize>) -> bool {
+        let overlaps = |thing: &Thing| thing.start < span.end && span.start < thing.end;
+        self.text()[span.clone()].iter().any(u8::is_ascii_digit)
+            || self.addresses.iter().chain(&self.mixed).any(overlaps)
     }
 
     /// False only where no `://` is in the text.

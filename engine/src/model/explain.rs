@@ -218,7 +218,7 @@ fn prefer_words(line: &Line, shares: &mut Shares) {
 
 /// The service and the message's words, equal ones together.
 fn put_words(core: &Core, event: &LogEvent, line: &Line, shares: &Shares, template: &mut Template) {
-    let canonical = line.canonical().text();
+    let canonical = line.canonical();
     let mut places: HashMap<&str, usize> = HashMap::with_capacity(line.keyed().len());
     for (at, keyed) in line.keyed().iter().enumerate() {
         let contribution = shares.surprisal[at] + shares.forest[at];
@@ -230,7 +230,7 @@ fn put_words(core: &Core, event: &LogEvent, line: &Line, shares: &Shares, templa
             WordKind::Message(index) => {
                 let Some(word) = line.masked().words().get(index) else { continue };
                 let span = word.source.clone();
-                if word.is_mask || canonical[span.clone()].iter().any(u8::is_ascii_digit) {
+                if word.is_mask || canonical.may_vary(&span) {
                     template.put_varying(Varying { span, kind, contribution, seen });
                     continue;
                 }

@@ -48,6 +48,17 @@ fn the_sample_logs_are_explained_the_same_from_memory() {
 }
 
 #[test]
+fn words_inside_of_addresses_are_those_of_each_line() {
+    let model = train(&usual(60), params());
+    let mut remembering = Scratch::default().with_explanations(7);
+    for octets in ["aa:11:0a:00", "aa:ff:ff:ff", "aa:32:0b:10"] {
+        let event = LogEvent { message: format!("/var/a1/b.{octets}/var/a2/b"), ..odd() };
+        let expected = told(&model.explain(&event, &mut Scratch::default()));
+        assert_eq!(told(&model.explain(&event, &mut remembering)), expected, "{octets}");
+    }
+}
+
+#[test]
 fn explanations_follow_the_model_and_what_was_learnt() {
     let (events, other) = (usual(300), usual(900));
     let (first, second) = (train(&events, params()), train(&other[500..], params()));
