@@ -20,12 +20,12 @@ const MIGRATIONS: &[&str] =
     &[include_str!("migrations/sqlite/0001.sql"), include_str!("migrations/sqlite/0002.sql")];
 
 /// Every commit is synced: an acknowledged batch must outlast a power failure. The log that is written ahead is
-/// given back beyond 64 MiB, the cache is 32 MiB.
+/// given back beyond 64 MiB, the cache is 8 MiB.
 const SET_UP: &str = "\
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = FULL;
 PRAGMA journal_size_limit = 67108864;
-PRAGMA cache_size = -32768;
+PRAGMA cache_size = -8192;
 PRAGMA temp_store = MEMORY;";
 
 /// A SQLite file.

@@ -154,7 +154,7 @@ const OWN: &[Setting] = &[
     Setting::new(Group::Input, "LOG_TOPIC", "application-logs", "a comma list of topic names", "Kafka topics to read."),
     Setting::new(Group::Input, "BATCH_SIZE", "500", "1 to 100000 records", "Most records of one micro-batch."),
     Setting::new(Group::Input, "BATCH_WAIT_MS", "100", "1 to 60000 ms", "Longest wait for a batch to fill."),
-    Setting::new(Group::Input, "BATCH_BYTES", "2097152", "1024 to 67108864 bytes", "A micro-batch is closed when it holds this much, so that long records cannot fill the memory."),
+    Setting::new(Group::Input, "BATCH_BYTES", "1048576", "1024 to 67108864 bytes", "A micro-batch is closed when it holds this much, so that long records cannot fill the memory."),
     Setting::new(Group::Input, "FILE_SERVICES", "", "a comma list of patterns such as `audit/*.json`, `logs/{service}/*.log`, `*.out=batch`", "Takes the service from a followed file's path where a record names none: what stands at `{service}`, behind `=`, or else the last folder of the pattern."),
     Setting::new(Group::Input, "FILE_START", "beginning", "`beginning` or `end`", "Where a file that was never read before is read from at the start; files that appear later are read from their beginning."),
     Setting::new(Group::Input, "FILE_POLL_MS", "200", "10 to 60000 ms", "How often followed files are looked at."),

@@ -80,6 +80,8 @@ impl Lines {
         if bytes.last() == Some(&b'\r') {
             bytes.pop();
         }
+        // It grew piece by piece, and may wait in a batch.
+        bytes.shrink_to_fit();
         let start = std::mem::replace(&mut self.start, self.at);
         Line { start, end: self.at, bytes: bytes.into() }
     }
