@@ -18,7 +18,7 @@ use crate::rig::Scorer;
 /// What hostile input may cost over idle.
 const MOST_KIB: u64 = 64 * 1024;
 
-/// Rounds of [`hostile`], each over 6 MB: the short form is 100 MB, the long one 3 GB.
+/// Rounds of [`hostile`], each 16 MB: the short form is 260 MB, the long one 8.2 GB.
 fn rounds() -> usize {
     if long_tests() { 500 } else { 16 }
 }

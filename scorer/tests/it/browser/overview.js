@@ -8,6 +8,8 @@ run(async (browser, base) => {
   const { page, faults } = await open(browser, base);
   await page.goto(`${base}/#/overview?minutes=10`);
   const summary = page.locator(".warming summary");
+  // What is hidden, as it is before the first figures, takes no focus.
+  await summary.waitFor();
   await summary.focus();
   await page.keyboard.press("Enter");
   await page.locator(".warming li", { hasText: "needs" }).first().waitFor();
