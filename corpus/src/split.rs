@@ -34,18 +34,11 @@ impl Splitter {
         self.places.clear();
         let mut start = 0;
         loop {
-            let rest = row.get(start..)?;
-            let (field, end) = if rest.first() == Some(&b'"') {
-                let length = memchr::memchr(b'"', &rest[1..])?;
-                if rest.get(length + 2) == Some(&b'"') {
-                    return self.places_of_copy(row);
-                }
-                (start + 1..start + 1 + length, start + 2 + length)
-            } else {
-                let length = memchr::memchr2(b',', b'\r', rest).unwrap_or(rest.len());
-                (start..start + length, start + length)
-            };
-            self.places.push(field);
+            let (place, end) = Self::field(row, start)?;
+            if row.get(end) == Some(&b'"') {
+                return self.places_of_copy(row);
+            }
+            self.places.push(place);
             match row.get(end) {
                 Some(b',') => start = end + 1,
                 Some(_) => return None,
@@ -59,14 +52,7 @@ impl Splitter {
     pub(crate) fn place(row: &[u8], field: usize) -> Option<Range<usize>> {
         let mut start = 0;
         for number in 0.. {
-            let rest = row.get(start..)?;
-            let (place, end) = if rest.first() == Some(&b'"') {
-                let length = memchr::memchr(b'"', &rest[1..])?;
-                (start + 1..start + 1 + length, start + 2 + length)
-            } else {
-                let length = memchr::memchr(b',', rest).unwrap_or(rest.len());
-                (start..start + length, start + length)
-            };
+            let (place, end) = Self::field(row, start)?;
             if row.get(end).is_some_and(|byte| *byte != b',') {
                 break;
             }
@@ -76,6 +62,18 @@ impl Splitter {
             start = end + 1;
         }
         None
+    }
+
+    /// Where the field that begins at `start` lies, without its quotes, and where it ends: at a comma or the row's end, at a
+    /// second quote where the first was doubled, or at something that does not belong there.
+    fn field(row: &[u8], start: usize) -> Option<(Range<usize>, usize)> {
+        let rest = row.get(start..)?;
+        if rest.first() == Some(&b'"') {
+            let length = memchr::memchr(b'"', &rest[1..])?;
+            return Some((start + 1..start + 1 + length, start + 2 + length));
+        }
+        let end = start + memchr::memchr2(b',', b'\r', rest).unwrap_or(rest.len());
+        Some((start..end, end))
     }
 
     /// As [`Splitter::places`], for a row with doubled quotes.

@@ -202,11 +202,6 @@ impl Redactor {
             && !(self.cards && screen::may_hold_card(bytes))
     }
 
-    /// Whether [`Redactor::is_clean`] says the same of all texts that differ in their digits alone.
-    pub const fn overlooks_digits(&self) -> bool {
-        self.overlooks_digits
-    }
-
     /// Whether neither this text nor any that differs from it in its digits alone holds a secret; `false` says nothing.
     /// Takes longer than [`Redactor::is_clean`] where the text hints at one.
     pub fn is_clean_for_all_digits(&self, text: &str) -> bool {

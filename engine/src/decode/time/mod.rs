@@ -150,7 +150,6 @@ fn from_epoch_float(number: f64) -> Option<Written> {
     RANGE.contains(&micros).then_some(Written::Exact(micros))
 }
 
-/// The time that a whole field holds: any written form, or an epoch number.
 /// As [`from_field`], resolved; times of one minute are read quicker.
 pub(crate) fn from_field_after(
     text: &[u8],
@@ -169,6 +168,7 @@ pub(crate) fn from_field_after(
     Some(time)
 }
 
+/// The time that a whole field holds: any written form, or an epoch number.
 pub(crate) fn from_field(text: &str) -> Option<Written> {
     let text = text.trim();
     iso::read(text).or_else(|| from_any_field(text))
